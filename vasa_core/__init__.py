@@ -1,0 +1,1 @@
+"""The engine: one portrait and a speech clip in, a lifelike talking head out."""

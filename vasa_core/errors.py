@@ -1,0 +1,48 @@
+"""Every refusal by name, each one sentence that says what to do.
+
+    VasaError                    exit code 1
+    ├── BadInput                 exit code 2: the file or option given cannot be used
+    │   ├── BadPortrait          unreadable picture, no face, several faces, face too small, an animal
+    │   ├── BadSound             unreadable, empty
+    │   └── BadOption            a value out of range, an output that cannot be written
+    ├── ConsentRefused           exit code 3: nobody has shown that this face may be animated
+    └── MissingWeights           exit code 4: a file of ours is missing or does not match the code
+"""
+
+from __future__ import annotations
+
+
+class VasaError(Exception):
+    """Base of every refusal; the command line prints its one sentence and exits with its code."""
+
+    exit_code = 1
+
+
+class BadInput(VasaError):
+    """Something the user gave cannot be used."""
+
+    exit_code = 2
+
+
+class BadPortrait(BadInput):
+    """The portrait picture cannot be used."""
+
+
+class BadSound(BadInput):
+    """The sound cannot be used."""
+
+
+class BadOption(BadInput):
+    """An option's value cannot be used."""
+
+
+class ConsentRefused(VasaError):
+    """Nobody has shown that this face may be animated for this."""
+
+    exit_code = 3
+
+
+class MissingWeights(VasaError):
+    """A weight file is missing or does not fit this version of the code."""
+
+    exit_code = 4
