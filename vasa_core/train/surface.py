@@ -207,22 +207,18 @@ def shell_piece(kit: FaceKit, rows: int = 56, columns: int = 72, axis_z: float =
     screen = np.stack([x, y, radius], 1).astype(np.float32)
     triangles = triangles[np.ptp(screen[triangles][:, :, 0], axis=1) < columns / 2]  # not across the seam at the back
     depth = empty_depth(rows, columns)
-    nearest = np.zeros((rows, columns), np.int64)
     rasterise(screen, triangles, np.zeros((len(p), 1), np.float32), depth, np.zeros((rows, columns, 1), np.float32))
-    known = depth > 0
-    cells = np.argwhere(known)
-    grid = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), -1).reshape(-1, 2)
+    cells = np.argwhere(depth > 0)
+    for row, column in np.argwhere(depth <= 0):  # rays through the back seam and past the crown take their neighbour's radius
+        depth[row, column] = depth[tuple(cells[np.abs(cells - (row, column)).sum(1).argmin()])]
+    heights, angles = np.meshgrid(14.2 - np.arange(rows) * 33.0 / (rows - 1), np.linspace(-np.pi, np.pi, columns), indexing="ij")
+    points = np.stack([depth * np.sin(angles), heights, depth * np.cos(angles) + axis_z], -1).reshape(-1, 3)
     used = np.unique(triangles)
-    for column, row in grid:
-        r, c = (row, column) if known[row, column] else cells[np.abs(cells - (row, column)).sum(1).argmin()]
-        at = np.array([c, r, depth[r, c]])
-        nearest[row, column] = used[(((screen[used] - at) / (1, 1, 0.3)) ** 2).sum(1).argmin()]
-    vertex = nearest.ravel()
+    near = np.array([used[np.argpartition(((p[used] - at) ** 2).sum(1), 3)[:3]] for at in points])
     a = np.arange(rows * columns).reshape(rows, columns)
     quads = np.stack([a[:-1, :-1], a[1:, :-1], a[:-1, 1:], a[1:, 1:]], -1).reshape(-1, 4)
     faces = np.concatenate([quads[:, [0, 1, 2]], quads[:, [2, 1, 3]]]).astype(np.int32)
-    weight = neck_weight(kit.neutral[vertex])
-    return _bound(kit, kit.neutral[vertex], vertex[:, None], faces, weight, np.zeros((len(vertex), 2)))
+    return _bound(kit, points, near, faces, neck_weight(points), np.zeros((len(points), 2)))
 
 
 def _bound(kit: FaceKit, neutral, vertex, triangles, weight, arch) -> Piece:
@@ -368,7 +364,8 @@ def main() -> None:
     measured = np.load(folder / "mediapipe_to_facekit.npz")["vid"]
     learned = learn(load_facekit(folder / "ict_face.npz"), measured, edges, print)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    save_file(learned["arrays"], arguments.out, {"surface": json.dumps(learned["meta"])})
+    # safetensors writes memory as it lies, so a transposed view would be saved scrambled
+    save_file({k: np.ascontiguousarray(v) for k, v in learned["arrays"].items()}, arguments.out, {"surface": json.dumps(learned["meta"])})
     print(f"{arguments.out}: {arguments.out.stat().st_size / 1e6:.1f} MB")
 
 
