@@ -1,0 +1,186 @@
+"""The shape of the whole: what may import what, what may write media, what every file must say about itself."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY
+
+PACKAGE = REPOSITORY / "vasa_core"
+MODULES = sorted(PACKAGE.glob("**/*.py"))
+
+# Top to bottom is the order to read them in. A module imports only what stands above it.
+ORDER = """
+    errors clock latents assets ledger geometry
+    pictures audio landmarks surface diffusion controls
+    encoders speech motion sampler
+    portrait stream render
+    trust trust.consent trust.label trust.release
+    world world.*
+    train train.*
+    evaluate evaluate.*
+    studio bench __main__
+""".split()
+
+MEDIA_WRITERS = {
+    "imwrite", "imwritemulti", "imencode", "VideoWriter", "imsave", "mimsave", "mimwrite", "get_writer", "savefig",
+    "write_videofile", "write_audiofile", "write_gif", "write_images_sequence", "write_video", "add_stream",
+}  # fmt: skip
+ALLOWED_WRITERS = ("trust/release.py", "world/", "train/")
+VAGUE_NAMES = {"utils", "util", "helper", "helpers", "misc", "common", "tmp", "manager", "tools"}
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+
+
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(), filename=str(path))
+
+
+def place(module: str) -> int:
+    for pattern in (module, f"{module.split('.')[0]}.*"):
+        if pattern in ORDER:
+            return ORDER.index(pattern)
+    raise AssertionError(f"vasa_core.{module} has no place in the order of modules: give it one, above all that import it")
+
+
+def our_imports(path: Path) -> set[str]:
+    """The modules of ours that a file imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.Import):
+            found |= {a.name.removeprefix("vasa_core.") for a in node.names if a.name.startswith("vasa_core.")}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}: a relative import"
+            parts = (node.module or "").split(".")
+            if parts[0] == "vasa_core":
+                found |= {_imported(parts[1:], alias.name) for alias in node.names}
+    return found - {""}
+
+
+def _imported(parts: list[str], imported: str) -> str:
+    """`from vasa_core.trust import consent` imports a module, `from vasa_core.clock import exact_div` a name of one."""
+    inner = [*parts, imported]
+    is_module = (PACKAGE.joinpath(*inner).with_suffix(".py")).is_file() or PACKAGE.joinpath(*inner).is_dir()
+    return ".".join(inner if is_module else parts)
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if module_name(p) != "__init__"], ids=module_name)
+def test_imports_point_down(path):
+    here = module_name(path)
+    for imported in our_imports(path):
+        same_family = here.split(".")[0] == imported.split(".")[0] and f"{here.split('.')[0]}.*" in ORDER
+        assert place(imported) < place(here) or same_family, f"{here} imports {imported}, which stands below it"
+
+
+def test_no_imports_in_circles():
+    graph = {module_name(p): our_imports(p) for p in MODULES}
+    done: set[str] = set()
+
+    def visit(module: str, trail: tuple[str, ...]) -> None:
+        assert module not in trail, " -> ".join((*trail, module))
+        if module not in done:
+            for imported in graph.get(module, ()):
+                visit(imported, (*trail, module))
+            done.add(module)
+
+    for module in graph:
+        visit(module, ())
+
+
+def test_the_training_world_is_not_needed_at_run_time():
+    for path in MODULES:
+        if not module_name(path).startswith(("world", "train", "evaluate")):
+            assert not {m for m in our_imports(path) if m.startswith(("world", "train"))}, module_name(path)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_name)
+def test_every_module_says_what_it_is_for(path):
+    docstring = ast.get_docstring(parsed(path))
+    assert docstring, f"{path.name} has no docstring"
+    assert len(docstring.splitlines()[0]) <= 120
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_name)
+def test_every_public_function_and_class_says_what_comes_back(path):
+    for node in parsed(path).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            assert ast.get_docstring(node), f"{module_name(path)}.{node.name}"
+
+
+def test_no_file_has_a_name_that_says_nothing():
+    files = [p for folder in ("vasa_core", "tests") for p in (REPOSITORY / folder).glob("**/*.py")]
+    assert not [p for p in files if set(p.stem.split("_")) & VAGUE_NAMES]
+
+
+def media_writes(tree: ast.AST) -> list[str]:
+    """What in a syntax tree looks like writing a picture, a video or a sound."""
+    found = []
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        function = call.func
+        called = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+        owner = ast.unparse(function.value) if isinstance(function, ast.Attribute) else ""
+        arguments = {a.value for a in [*call.args, *(k.value for k in call.keywords)] if isinstance(a, ast.Constant)}
+        writes = called in MEDIA_WRITERS
+        writes |= called == "open" and owner in ("av", "wave", "soundfile", "sf") and bool(arguments & {"w", "wb", "a", "r+"})
+        writes |= called == "write" and owner in ("soundfile", "sf", "wavfile", "scipy.io.wavfile")
+        writes |= called == "save" and owner not in ("torch", "np", "numpy", "portrait", "portraits")
+        if writes:
+            found.append(f"line {call.lineno}: {ast.unparse(function)}")
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_name)
+def test_only_release_writes_media(path):
+    if not path.relative_to(PACKAGE).as_posix().startswith(ALLOWED_WRITERS):
+        assert not media_writes(parsed(path)), "media leaves through vasa_core.trust.release alone"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "av.open(path, 'w')",
+        "av.open(path, mode='w')",
+        "cv2.imwrite(path, x)",
+        "VideoWriter(path)",
+        "imageio.mimsave(p, f)",
+        "image.save(p)",
+        "soundfile.write(p, x)",
+        "clip.write_videofile(p)",
+        "wave.open(p, 'wb')",
+        "figure.savefig(p)",
+    ],
+)
+def test_the_guard_sees_each_kind_of_writer(line):
+    assert media_writes(ast.parse(line))
+
+
+@pytest.mark.parametrize("line", ["av.open(path)", "open(path, 'w')", "np.save(p, x)", "image.convert('L')"])
+def test_the_guard_lets_others_pass(line):
+    assert not media_writes(ast.parse(line))
+
+
+def test_release_itself_would_be_caught_anywhere_else():
+    assert media_writes(parsed(PACKAGE / "trust" / "release.py"))
+
+
+def tracked_text() -> list[Path]:
+    kinds = ("*.py", "*.md", "*.toml", "*.txt", "*.yml", "*.yaml", "Makefile", ".ci/run")
+    skipped = {".venv", "runs", "out", "build", ".git"}
+    return [p for kind in kinds for p in REPOSITORY.rglob(kind) if not skipped & set(p.relative_to(REPOSITORY).parts)]
+
+
+def test_nothing_names_the_machine_it_was_written_on():
+    machine = re.compile(r"(?<![\w.])/(work|farm|root|home|opt)/\w")
+    named = [p.name for p in tracked_text() if p.name != "test_structure.py" and machine.search(p.read_text(errors="ignore"))]
+    assert not named
+
+
+def test_the_readme_map_names_every_module():
+    readme = (REPOSITORY / "README.md").read_text()
+    missing = [module_name(p) for p in MODULES if p.name != "__init__.py" and f"`{p.relative_to(PACKAGE).as_posix()}`" not in readme]
+    assert not missing
