@@ -1,0 +1,457 @@
+"""The training voices: utterances whose phones and their times are known, real and synthetic, in many languages.
+
+Real recordings (speechocean762) are aligned by pocketsphinx; espeak-ng and flite say themselves when each phone begins.
+All phones are in one closed inventory, `PHONES`: ARPAbet's 39 and SIL; a sound of another language becomes the one whose
+mouth looks most like it. Times are in seconds from the start of the sound, phones are contiguous and cover it all.
+
+    python -m vasa_core.world.voices --out runs/world/utterances
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import os
+import subprocess
+import tempfile
+import wave
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soxr
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vasa_core.audio import load_sound
+from vasa_core.clock import SAMPLE_RATE_HZ
+from vasa_core.errors import BadInput, BadOption, VasaError
+from vasa_core.speech import PHONES
+from vasa_core.world.texts import SENTENCES, random_text
+
+SILENCE = PHONES[0]
+
+NEAREST_PHONES: dict[str, tuple[str, ...]] = {
+    # IPA symbol -> what an English mouth does; longest symbol first wins, marks such as ː ʲ ̃ are ignored.
+    **{"aɪ": ("AY",), "aʊ": ("AW",), "eɪ": ("EY",), "oʊ": ("OW",), "əʊ": ("OW",), "ɔɪ": ("OY",), "ɔø": ("OY",)},
+    **{"tʃ": ("CH",), "dʒ": ("JH",), "tɕ": ("CH",), "dʑ": ("JH",), "ts": ("T", "S"), "dz": ("D", "Z")},
+    **{"tʂ": ("CH",), "dʐ": ("JH",), "tS": ("CH",), "pf": ("P", "F")},
+    # vowels: spread, open, rounded; front rounded vowels look like back ones
+    **{"i": ("IY",), "ɪ": ("IH",), "ɨ": ("IH",), "ɯ": ("IH",), "e": ("EY",), "ɛ": ("EH",), "æ": ("AE",)},
+    **{"a": ("AA",), "ɑ": ("AA",), "ɐ": ("AH",), "ʌ": ("AH",), "ə": ("AH",), "ɤ": ("AH",), "ɘ": ("IH",)},
+    **{"ɒ": ("AO",), "ɔ": ("AO",), "o": ("OW",), "ʊ": ("UH",), "u": ("UW",), "ʉ": ("UW",), "ɵ": ("UH",)},
+    **{"y": ("UW",), "ʏ": ("UH",), "ø": ("UH",), "œ": ("ER",), "ɜ": ("ER",), "ɚ": ("ER",), "ɝ": ("ER",), "ᵻ": ("IH",)},
+    # lips closed; lip on teeth; tongue on teeth
+    **{"p": ("P",), "b": ("B",), "m": ("M",), "ɓ": ("B",), "f": ("F",), "v": ("V",), "ʋ": ("V",), "ɱ": ("M",)},
+    **{"β": ("V",), "ɸ": ("F",), "θ": ("TH",), "ð": ("DH",), "s": ("S",), "z": ("Z",)},
+    # tongue tip: stops, taps, nasals, liquids; a trilled r has no rounded lips, so it is no English R
+    **{"t": ("T",), "d": ("D",), "ʈ": ("T",), "ɖ": ("D",), "ɗ": ("D",), "ɾ": ("D",), "ɽ": ("D",), "r": ("L",)},
+    **{"n": ("N",), "ɲ": ("N", "Y"), "ɳ": ("N",), "l": ("L",), "ɭ": ("L",), "ʎ": ("L", "Y"), "ɫ": ("L",), "ɬ": ("L",)},
+    **{"ɹ": ("R",), "ɻ": ("R",), "j": ("Y",), "w": ("W",), "ɥ": ("W",), "ʍ": ("W",)},
+    **{"ʃ": ("SH",), "ʒ": ("ZH",), "ɕ": ("SH",), "ʑ": ("ZH",), "ʂ": ("SH",), "ʐ": ("ZH",)},
+    # back of the mouth: no lips in it
+    **{"k": ("K",), "c": ("K",), "q": ("K",), "ɡ": ("G",), "g": ("G",), "ɟ": ("G",), "ɣ": ("G",), "ŋ": ("NG",)},
+    **{"ɴ": ("NG",), "h": ("HH",), "ɦ": ("HH",), "x": ("HH",), "χ": ("HH",), "ʁ": ("G",), "ħ": ("HH",), "ʕ": ("HH",)},
+    **{"ç": ("HH",), "ʝ": ("Y",), "ʔ": ("HH",)},
+}
+
+FLITE_PHONES = {"ax": "AH", "axr": "ER", "pau": SILENCE, "h#": SILENCE, "brth": SILENCE, "ix": "IH", "dx": "D"}
+"""flite's names that are not ARPAbet in lower case."""
+
+_SYMBOLS = sorted(NEAREST_PHONES, key=len, reverse=True)
+_SHORTEST_PAUSE_S = 0.045
+"""espeak-ng marks both pauses and swallowed vowels with an empty name; shorter ones belong to the phone before."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Phone:
+    """One phone of `PHONES` and when it sounds."""
+
+    label: str
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Utterance:
+    """Something said by somebody, mono float32 at 16 kHz, with its phones from first sample to last."""
+
+    sound: Float[Tensor, " sample"]
+    phones: tuple[Phone, ...]
+    speaker: str
+    language: str
+    source: str
+
+    @property
+    def duration_s(self) -> float:
+        return len(self.sound) / SAMPLE_RATE_HZ
+
+
+def phones_from_ipa(symbols: str) -> tuple[str, ...]:
+    """The phones of `PHONES` whose mouths look most like these IPA symbols; empty where nothing is known of them."""
+    found: list[str] = []
+    while symbols:
+        match = next((symbol for symbol in _SYMBOLS if symbols.startswith(symbol)), None)
+        found += NEAREST_PHONES[match] if match else ()
+        symbols = symbols[len(match) if match else 1 :]
+    return tuple(found)
+
+
+def phones_from_starts(starts: list[tuple[float, tuple[str, ...]]], duration_s: float) -> tuple[Phone, ...]:
+    """Contiguous phones over [0, duration] from (start, labels); labels share their time, nameless time joins the last."""
+    named = [(start_s, labels) for start_s, labels in starts if labels]
+    if not named or named[0][0] > 0:
+        named.insert(0, (0.0, (SILENCE,)))
+    ends_s = [start_s for start_s, _ in named[1:]] + [duration_s]
+    phones: list[Phone] = []
+    for (start_s, labels), end_s in zip(named, ends_s, strict=True):
+        step_s = (end_s - start_s) / len(labels)
+        for at, label in enumerate(labels):
+            _append(phones, label, start_s + at * step_s, start_s + (at + 1) * step_s)
+    return tuple(phones)
+
+
+def _append(phones: list[Phone], label: str, start_s: float, end_s: float) -> None:
+    """Adds a phone of some length; a pause right after a pause is the same pause."""
+    if end_s - start_s < 1e-4:
+        return
+    if phones and phones[-1].label == label == SILENCE:
+        start_s = phones.pop().start_s
+    phones.append(Phone(label=label, start_s=start_s, end_s=end_s))
+
+
+def with_silence(utterance: Utterance, before_s: float, after_s: float) -> Utterance:
+    """The same utterance with digital silence around it."""
+    before, after = round(before_s * SAMPLE_RATE_HZ), round(after_s * SAMPLE_RATE_HZ)
+    before_s = before / SAMPLE_RATE_HZ
+    starts = [(phone.start_s + before_s, (phone.label,)) for phone in utterance.phones]
+    end_s = utterance.duration_s + before_s
+    sound = torch.nn.functional.pad(utterance.sound, (before, after))
+    phones = phones_from_starts([(0.0, (SILENCE,)), *starts, (end_s, (SILENCE,))], len(sound) / SAMPLE_RATE_HZ)
+    return Utterance(
+        sound=sound, phones=phones, speaker=utterance.speaker, language=utterance.language, source=utterance.source
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# espeak-ng, through its shared library: it calls back with samples and the sample at which each phoneme begins.
+
+
+class _Event(ctypes.Structure):  # espeak_EVENT of espeak-ng/speak_lib.h
+    _fields_ = [
+        ("type", ctypes.c_int),
+        ("unique_identifier", ctypes.c_uint),
+        ("text_position", ctypes.c_int),
+        ("length", ctypes.c_int),
+        ("audio_position_ms", ctypes.c_int),
+        ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p),
+        ("name", ctypes.c_char * 8),
+    ]
+
+
+_Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
+_SYNCHRONOUS, _PHONEME_EVENTS_IN_IPA, _PHONEME, _UTF8 = 2, 1 | 2, 7, 1
+_RATE, _PITCH, _RANGE = 1, 3, 4  # espeak_PARAMETER
+
+
+class Espeak:
+    """espeak-ng as a function from text to samples and phoneme times; one per process, the library is global."""
+
+    def __init__(self) -> None:
+        try:
+            self._library = ctypes.CDLL("libespeak-ng.so.1")
+        except OSError as why:
+            raise BadOption("espeak-ng is missing: install the system package espeak-ng.") from why
+        self._rate_hz: int = self._library.espeak_Initialize(_SYNCHRONOUS, 500, None, _PHONEME_EVENTS_IN_IPA)
+        self._samples: list[np.ndarray] = []
+        self._events: list[tuple[int, str]] = []
+        self._callback = _Callback(self._hear)  # kept, or ctypes frees it
+        self._library.espeak_SetSynthCallback(self._callback)
+
+    def _hear(self, samples: ctypes._Pointer, count: int, events: ctypes._Pointer) -> int:
+        if samples and count:
+            self._samples.append(np.ctypeslib.as_array(samples, (count,)).copy())
+        at = 0
+        while events[at].type:
+            if events[at].type == _PHONEME:
+                self._events.append((events[at].sample, events[at].name.decode("utf8", "ignore")))
+            at += 1
+        return 0
+
+    def say(
+        self, text: str, voice: str, *, words_per_minute: int = 165, pitch: int = 50, pitch_range: int = 50
+    ) -> tuple[Float[Tensor, " sample"], tuple[Phone, ...]]:
+        """What the voice (such as `fr+f2`) says, pitch and range from 0 to 99."""
+        if self._library.espeak_SetVoiceByName(voice.encode()) != 0:
+            raise BadOption(f"espeak-ng has no voice {voice}: see espeak-ng --voices.")
+        for parameter, value in ((_RATE, words_per_minute), (_PITCH, pitch), (_RANGE, pitch_range)):
+            self._library.espeak_SetParameter(parameter, int(value), 0)
+        self._samples, self._events, spoken = [], [], text.encode()
+        self._library.espeak_Synth(spoken, len(spoken) + 1, 0, 1, 0, _UTF8, None, None)
+        self._library.espeak_Synchronize()
+        sound = np.concatenate(self._samples).astype(np.float32) / 32768
+        duration_s = len(sound) / self._rate_hz
+        starts = [(sample / self._rate_hz, name) for sample, name in self._events]
+        phones = phones_from_starts(list(_with_pauses(starts, duration_s)), duration_s)
+        return torch.from_numpy(soxr.resample(sound, self._rate_hz, SAMPLE_RATE_HZ)), phones
+
+
+def _with_pauses(starts: list[tuple[float, str]], duration_s: float) -> Iterator[tuple[float, tuple[str, ...]]]:
+    """Phones for each phoneme's start, silence for each nameless one that is long enough."""
+    ends_s = [start_s for start_s, _ in starts[1:]] + [duration_s]
+    for (start_s, name), end_s in zip(starts, ends_s, strict=True):
+        silent = not name and end_s - start_s >= _SHORTEST_PAUSE_S
+        yield start_s, (SILENCE,) if silent else () if name.startswith("(") else phones_from_ipa(name)
+
+
+# variant of the voice: (name, who, pitch from, pitch to) with espeak-ng's pitch scale
+ESPEAK_VARIANTS = (
+    *((f"m{number}", "man", 25, 55) for number in (1, 2, 3, 4, 6, 7, 8)),
+    *((f"f{number}", "woman", 40, 70) for number in (1, 2, 3, 4, 5)),
+    *((name, "man", 30, 55) for name in ("Andy", "Michael", "max", "klatt", "klatt2", "klatt3", "klatt6")),
+    *((name, "woman", 40, 65) for name in ("Annie", "linda", "steph", "belinda", "klatt4")),
+    *((name, "child", 75, 99) for name in ("f2", "f4", "f5", "steph2")),
+)
+
+
+def espeak_utterances(language: str, count: int, rng: np.random.Generator) -> Iterator[Utterance]:
+    """Random texts of one language said by random men, women and children at random speeds and melodies."""
+    espeak = Espeak()
+    for _ in range(count):
+        variant, who, low, high = ESPEAK_VARIANTS[rng.integers(len(ESPEAK_VARIANTS))]
+        sound, phones = espeak.say(
+            random_text(language, rng),
+            f"{language}+{variant}",
+            words_per_minute=int(rng.integers(115, 235)),
+            pitch=int(rng.integers(low, high)),
+            pitch_range=int(rng.integers(20, 85)),
+        )
+        spoken = Utterance(
+            sound=sound, phones=phones, speaker=f"espeak-{variant}-{who}", language=language, source="espeak-ng"
+        )
+        yield with_silence(spoken, *rng.uniform(0.05, 0.9, size=2))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# flite: American and Scottish voices modelled on recordings; it prints each phone and the time it ends.
+
+
+def flite_utterance(text: str, voice: str, *, stretch: float = 1.0, pitch_hz: float | None = None) -> Utterance:
+    """What a flite voice (slt, rms, awb, kal16) says of an English text; `stretch` > 1 is slower."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "said.wav"
+        settings = ["--setf", f"duration_stretch={stretch}"]
+        settings += ["--setf", f"int_f0_target_mean={pitch_hz}"] if pitch_hz else []
+        command = ["flite", "-voice", voice, *settings, "-t", text, "-psdur", "-o", str(path)]
+        printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        sound = _read_wave(path)
+    ends = [(name, float(end_s)) for name, _, end_s in (item.rpartition(":") for item in printed.split())]
+    starts = [(start_s, (_flite_phone(name),)) for (name, _), (_, start_s) in zip(ends, [("", 0.0), *ends], strict=False)]
+    phones = phones_from_starts(starts, len(sound) / SAMPLE_RATE_HZ)
+    return Utterance(sound=sound, phones=phones, speaker=f"flite-{voice}", language="en-us", source="flite")
+
+
+def _flite_phone(name: str) -> str:
+    return FLITE_PHONES.get(name, name.upper())
+
+
+def _read_wave(path: Path) -> Float[Tensor, " sample"]:
+    """16-bit mono PCM without a decoder's padding, resampled when the voice has another rate."""
+    with wave.open(str(path)) as file:
+        samples = np.frombuffer(file.readframes(file.getnframes()), dtype=np.int16).astype(np.float32) / 32768
+        return torch.from_numpy(soxr.resample(samples, file.getframerate(), SAMPLE_RATE_HZ))
+
+
+def flite_utterances(count: int, rng: np.random.Generator) -> Iterator[Utterance]:
+    """Random English texts said by flite's four voices at random speeds and pitches."""
+    for _ in range(count):
+        voice, pitch_hz = [("slt", 175), ("rms", 100), ("awb", 125), ("kal16", 105)][rng.integers(4)]
+        text = random_text(str(rng.choice(["en-us", "en-gb-x-rp"])), rng)
+        spoken = flite_utterance(
+            text, voice, stretch=rng.uniform(0.8, 1.3), pitch_hz=pitch_hz * 2 ** rng.uniform(-0.25, 0.35)
+        )
+        yield with_silence(spoken, *rng.uniform(0.0, 0.5, size=2))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Real recordings, aligned.
+
+
+def real_utterances(folder: Path, part: int, parts: int) -> Iterator[Utterance]:
+    """The recordings of every `parts`-th speaker, aligned to their transcripts; what cannot be aligned is left out."""
+    from pocketsphinx import Config, Decoder
+
+    texts, speakers = _table(folder / "transcripts.tsv"), _table(folder / "utt2spk")
+    decoder = Decoder(Config(lm=None, samprate=SAMPLE_RATE_HZ, loglevel="FATAL"))
+    mine = set(sorted(set(speakers.values()))[part::parts])
+    for name, speaker in speakers.items():
+        if speaker in mine:
+            sound = load_sound(folder / "opus" / f"{name}.opus")
+            phones = align(sound, texts[name], decoder)
+            if phones:
+                yield Utterance(sound=sound, phones=phones, speaker=speaker, language="en", source="speechocean762")
+
+
+def align(sound: Float[Tensor, " sample"], text: str, decoder: object, seed: int = 0) -> tuple[Phone, ...]:
+    """The phones of a known text and their times by forced alignment; empty when the sound does not seem to say it."""
+    margin = SAMPLE_RATE_HZ // 5  # silence to start in: 74 % of recordings align with it, 60 % without
+    dither = np.random.default_rng(seed).normal(0, 8, len(sound) + 2 * margin)
+    pcm = (np.pad(sound.numpy() * 32767, margin) + dither).clip(-32768, 32767).astype(np.int16).tobytes()
+    try:
+        decoder.set_align_text(text.lower())
+        _listen(decoder, pcm)
+        decoder.set_alignment()
+        _listen(decoder, pcm)
+        alignment = decoder.get_alignment()
+    except RuntimeError:
+        return ()
+    starts = [(phone.start / 100 - margin / SAMPLE_RATE_HZ, (phone.name,)) for word in alignment for phone in word]
+    duration_s = len(sound) / SAMPLE_RATE_HZ
+    starts = [(max(start_s, 0.0), labels) for start_s, labels in starts if start_s < duration_s]
+    return phones_from_starts(starts, duration_s) if all(labels[0] in PHONES for _, labels in starts) else ()
+
+
+def _listen(decoder: object, pcm: bytes) -> None:
+    decoder.start_utt()
+    decoder.process_raw(pcm, full_utt=True)
+    decoder.end_utt()
+
+
+def _table(path: Path) -> dict[str, str]:
+    """A two-column text file as a dictionary."""
+    if not path.is_file():
+        raise BadInput(f"There is no {path}: set VASA_DATA to the folder of the training data.")
+    return dict(line.split(maxsplit=1) for line in path.read_text().splitlines())
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Shards: a few hundred utterances a file, samples as 16-bit numbers.
+
+
+def write_shard(path: Path, utterances: list[Utterance]) -> None:
+    """Utterances side by side in one .npz file."""
+    phones = [phone for utterance in utterances for phone in utterance.phones]
+    pcm = [(utterance.sound.clamp(-1, 1) * 32767).round().to(torch.int16).numpy() for utterance in utterances]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(
+        path,
+        samples=np.concatenate(pcm),
+        sample_counts=np.array([len(utterance.sound) for utterance in utterances]),
+        phone_labels=np.array([PHONES.index(phone.label) for phone in phones], dtype=np.uint8),
+        phone_times_s=np.array([(phone.start_s, phone.end_s) for phone in phones]),
+        phone_counts=np.array([len(utterance.phones) for utterance in utterances]),
+        speakers=np.array([utterance.speaker for utterance in utterances]),
+        languages=np.array([utterance.language for utterance in utterances]),
+        sources=np.array([utterance.source for utterance in utterances]),
+    )
+
+
+def read_shard(path: Path) -> list[Utterance]:
+    """The utterances of one file."""
+    with np.load(path) as stored:
+        shard = {name: stored[name] for name in stored.files}
+    sounds = np.split(shard["samples"], np.cumsum(shard["sample_counts"])[:-1])
+    ends = np.cumsum(shard["phone_counts"])[:-1]
+    labels, times = np.split(shard["phone_labels"], ends), np.split(shard["phone_times_s"], ends)
+    return [
+        Utterance(
+            sound=torch.from_numpy(sound.astype(np.float32) / 32767),
+            phones=tuple(
+                Phone(label=PHONES[label], start_s=float(start_s), end_s=float(end_s))
+                for label, (start_s, end_s) in zip(mine, spans, strict=True)
+            ),
+            speaker=str(speaker),
+            language=str(language),
+            source=str(source),
+        )
+        for sound, mine, spans, speaker, language, source in zip(
+            sounds, labels, times, shard["speakers"], shard["languages"], shard["sources"], strict=True
+        )
+    ]
+
+
+def load_utterances(folder: str | os.PathLike[str]) -> list[Utterance]:
+    """All cached utterances of a folder, in the order of its files."""
+    paths = sorted(Path(folder).glob("*.npz"))
+    if not paths:
+        raise BadInput(f"There are no utterances in {folder}: run python -m vasa_core.world.voices --out {folder}.")
+    return [utterance for path in paths for utterance in read_shard(path)]
+
+
+def make_utterances(folder: Path, data: Path, *, seed: int, scale: float, workers: int) -> None:
+    """Fills the folder with shards; those already there are kept, so a stopped run goes on."""
+    jobs = {f"espeak_{language}": _Espeak(language, round(90 * scale)) for language in SENTENCES}
+    jobs |= {f"flite_{part}": _Flite(round(120 * scale)) for part in range(4)}
+    jobs |= {f"real_{part:02d}": _Real(data / "speech", part) for part in range(_REAL_PARTS)}
+    folder.mkdir(parents=True, exist_ok=True)
+    with ProcessPoolExecutor(workers) as pool:
+        todo = {name: job for name, job in jobs.items() if not (folder / f"{name}.npz").exists()}
+        seeds = np.random.SeedSequence(seed).spawn(len(jobs))
+        numbered = {name: seeds[at] for at, name in enumerate(jobs)}
+        paths, chosen = [folder / f"{name}.npz" for name in todo], [numbered[name] for name in todo]
+        for path, hours in zip(paths, pool.map(_write_job, paths, todo.values(), chosen), strict=True):
+            print(f"{path.name}: {hours * 60:.1f} minutes", flush=True)
+    (folder / "DONE").touch()
+
+
+_REAL_PARTS = 10
+
+
+@dataclass(frozen=True)
+class _Espeak:
+    language: str
+    count: int
+
+    def __call__(self, rng: np.random.Generator) -> Iterator[Utterance]:
+        return espeak_utterances(self.language, self.count, rng)
+
+
+@dataclass(frozen=True)
+class _Flite:
+    count: int
+
+    def __call__(self, rng: np.random.Generator) -> Iterator[Utterance]:
+        return flite_utterances(self.count, rng)
+
+
+@dataclass(frozen=True)
+class _Real:
+    folder: Path
+    part: int
+
+    def __call__(self, rng: np.random.Generator) -> Iterator[Utterance]:
+        return real_utterances(self.folder, self.part, _REAL_PARTS)
+
+
+def _write_job(path: Path, job: Callable[[np.random.Generator], Iterator[Utterance]], seed: np.random.SeedSequence) -> float:
+    """Runs one job in this process and stores what it makes; hours of sound."""
+    utterances = list(job(np.random.default_rng(seed)))
+    partial = path.with_name(f".{path.name}")
+    write_shard(partial, utterances)
+    partial.replace(path)  # a shard is there as a whole or not at all
+    return sum(utterance.duration_s for utterance in utterances) / 3600
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The command line of this module."""
+    parser = argparse.ArgumentParser(prog="python -m vasa_core.world.voices", description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("runs/world/utterances"))
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("VASA_DATA", "../shared/data")))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--scale", type=float, default=1.0, help="how many synthetic utterances, 1 is about 2 hours")
+    parser.add_argument("--workers", type=int, default=2)
+    chosen = parser.parse_args(arguments)
+    try:
+        make_utterances(
+            chosen.out, chosen.data, seed=chosen.seed, scale=chosen.scale, workers=chosen.workers
+        )
+    except VasaError as why:
+        raise SystemExit(f"{why}") from None
+
+
+if __name__ == "__main__":
+    main()
