@@ -70,6 +70,17 @@ class Surface:
         return np.concatenate([self.dynamics_from_expression @ named, np.zeros(2)]).astype(np.float32)
 
 
+def between_landmarks(surface: Surface) -> tuple[np.ndarray, np.ndarray]:
+    """For each subdivided face vertex the two landmarks whose edge it halves."""
+    triangles = surface.triangles["face"]
+    edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
+    edges = np.unique(np.sort(edges, 1), axis=0)
+    edges = edges[(edges[:, 0] < LANDMARKS) & (edges[:, 1] >= LANDMARKS)]
+    order = np.argsort(edges[:, 1], kind="stable")
+    pairs = edges[order, 0].reshape(-1, 2)
+    return pairs[:, 0], pairs[:, 1]
+
+
 def load_surface(path: Path) -> Surface:
     """The surface in a weight file, or MissingWeights when the file is absent or made for other code."""
     try:

@@ -274,7 +274,7 @@ def tongue_piece(kit: FaceKit, columns: int = 17, rows: int = 13) -> Piece:
     width = 1.75 * np.sqrt(np.clip(1 - (0.15 + 0.85 * t) ** 6, 0, 1))
     x = s * width
     z = 5.0 + 4.6 * t
-    y = -3.75 - 0.25 * t - 0.75 * s**2 - 1.3 * np.clip(t - 0.72, 0, 1) ** 2 * 8 - 0.18 * np.exp(-((s / 0.14) ** 2))
+    y = -3.50 - 0.20 * t - 0.75 * s**2 - 1.3 * np.clip(t - 0.72, 0, 1) ** 2 * 8 - 0.18 * np.exp(-((s / 0.14) ** 2))
     points = np.stack([x, y, z], -1).reshape(-1, 3)
     grid = np.arange(rows * columns).reshape(rows, columns)
     quads = np.stack([grid[:-1, :-1], grid[1:, :-1], grid[:-1, 1:], grid[1:, 1:]], -1).reshape(-1, 4)
@@ -283,7 +283,9 @@ def tongue_piece(kit: FaceKit, columns: int = 17, rows: int = 13) -> Piece:
     teeth = teeth[np.linalg.norm(kit.delta("jawOpen")[teeth], axis=1) > 0.5]
     near = teeth[np.argsort(((points[:, None] - kit.neutral[teeth][None]) ** 2).sum(-1), axis=1)[:, :200]]
     arch = np.stack([s, t], -1).reshape(-1, 2)
-    return _bound(kit, points, near, faces, np.ones(len(points)), arch)
+    piece = _bound(kit, points, near, faces, np.ones(len(points)), arch)
+    # the tongue's body lags behind the jaw: it is held from above as well
+    return Piece(piece.neutral, piece.identity, 0.75 * piece.expression, faces, piece.head_weight, arch)
 
 
 def eye_piece(kit: FaceKit) -> Piece:

@@ -1,0 +1,84 @@
+"""Lips that close and lids that shut: what a sum of basis shapes cannot promise, put right on each person's own face.
+
+The bases know one average opening; a portrait has its own. So lids follow the *share* of a full blink that the
+surface's own lids make, and lips that would pass through each other meet halfway. The corrections fade out over the skin around them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+
+from vasa_core.surface import LANDMARKS, LOWER_LIDS, LOWER_LIP, UPPER_LIDS, UPPER_LIP, Surface, between_landmarks
+
+LID_REACH_CM = 0.75
+LIP_REACH_CM = 0.6
+WIDEST_LIDS = 1.35
+"""Lids open at most this share wider than in the portrait."""
+
+SHUT_SHARE = 0.07
+"""Lids within this share of a full blink count as shut."""
+
+
+class Contact:
+    """Corrections for one person: call with the rest vertices' displacement, get it back with lips and lids in contact."""
+
+    def __init__(
+        self, surface: Surface, rest: Float[np.ndarray, "face 3"], person: Float[np.ndarray, "face 3"]
+    ) -> None:
+        """`rest` is the portrait's resting face, `person` the same identity with a neutral expression, both canonical."""
+        self.rest = rest
+        blink = surface.displacement(surface.dynamics_from_weights({"eyeBlink": 1.0}))
+        self.lids = []
+        for upper, lower in zip(UPPER_LIDS, LOWER_LIDS, strict=True):
+            upper, lower = np.array(upper), np.array(lower)
+            opening = np.maximum(blink[lower, 1] - blink[upper, 1], 0.06)
+            reach = _reach(person, upper, LID_REACH_CM) * _side(person, upper, lower, above=True)
+            self.lids.append((upper, lower, opening, _exact(surface, reach, upper)))
+        upper, lower = np.array(UPPER_LIP), np.array(LOWER_LIP)
+        self.lips = upper, lower
+        self.lip_gap = np.maximum(rest[upper, 1] - rest[lower, 1], 0)
+        self.upper_reach = _exact(surface, _reach(person, upper, LIP_REACH_CM) * _side(person, upper, lower, above=True), upper)
+        self.lower_reach = _exact(surface, _reach(person, lower, LIP_REACH_CM) * _side(person, upper, lower, above=False), lower)
+
+    def __call__(self, displacement: Float[np.ndarray, "face 3"]) -> Float[np.ndarray, "face 3"]:
+        """The displacement with shut lids shut and closed lips closed."""
+        moved = displacement.copy()
+        for upper, lower, opening, reach in self.lids:
+            change = displacement[upper, 1] - displacement[lower, 1]
+            share = 1 + change / opening
+            share = np.clip((share - SHUT_SHARE) / (1 - SHUT_SHARE), 0, WIDEST_LIDS)
+            gap = self.rest[upper] - self.rest[lower]
+            wanted = displacement[lower] + self.rest[lower] + share[:, None] * gap - self.rest[upper]
+            moved += reach @ (wanted - displacement[upper])
+        upper, lower = self.lips
+        overlap = np.minimum(self.lip_gap + displacement[upper, 1] - displacement[lower, 1], 0)
+        half = np.zeros((len(overlap), 3), np.float32)
+        half[:, 1] = -overlap / 2
+        return moved + self.upper_reach @ half - self.lower_reach @ half
+
+
+def _reach(points: np.ndarray, contour: np.ndarray, reach_cm: float) -> np.ndarray:
+    """How much each vertex follows each contour vertex: nearest ones most, fading with distance. [face, contour]"""
+    distance = np.linalg.norm(points[:, None] - points[contour][None], axis=-1)
+    nearest = distance.min(1, keepdims=True)
+    share = np.exp(-((distance - nearest) / 0.18))
+    fade = np.clip(1 - nearest / reach_cm, 0, 1)
+    return (share / share.sum(1, keepdims=True) * fade * fade * (3 - 2 * fade)).astype(np.float32)
+
+
+def _side(points: np.ndarray, upper: np.ndarray, lower: np.ndarray, above: bool) -> np.ndarray:
+    """1 on the vertices above (or below) the line midway between the two contours. [face, 1]"""
+    middle = (points[upper] + points[lower]) / 2
+    order = np.argsort(middle[:, 0])
+    line = np.interp(points[:, 0], middle[order, 0], middle[order, 1])
+    side = points[:, 1] > line if above else points[:, 1] < line
+    return side[:, None].astype(np.float32)
+
+
+def _exact(surface: Surface, reach: np.ndarray, contour: np.ndarray) -> np.ndarray:
+    """Contour vertices follow themselves alone, so the contact is exact; halved edges follow their two ends."""
+    reach[contour] = np.eye(len(contour), dtype=np.float32)
+    a, b = between_landmarks(surface)
+    reach[LANDMARKS:] = (reach[a] + reach[b]) / 2
+    return reach

@@ -1,0 +1,201 @@
+"""One frame from a portrait and one moment of motion: deform, pose, draw.
+
+The posed surface and the sheet around it are rasterised into a backward map (which portrait pixel is seen here), through which
+the portrait's own pixels travel at full resolution; skin the portrait does not show is sampled from the appearance volume; the
+mouth's inside and the eyes are drawn where lips and lids leave them open; all over a background that stays still.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from vasa_core.contact import Contact
+from vasa_core.eyes import draw_eye, gaze_shift_px, lift_eye
+from vasa_core.geometry import NECK_PIVOT_CM, empty_depth, rasterise, rotation
+from vasa_core.landmarks import CROP_PX
+from vasa_core.latents import DYNAMICS, EXPRESSION
+from vasa_core.mouth import draw_mouth, mouth_light, seat_cavity
+from vasa_core.portrait import RIM_REACH_SHARE, SHEET_CELLS, Portrait, sample_volume
+from vasa_core.surface import EYE_CORNERS, LIP_CORNERS, Surface
+
+EXPRESSION_REACH_SHARE = 0.45
+"""Expression moves the sheet outside the face up to this share of the face's width away: the neck under a falling jaw."""
+
+
+def boundary_loops(triangles: np.ndarray) -> list[np.ndarray]:
+    """The closed contours of a triangle mesh, each an ordered array of vertices."""
+    directed = {(int(t[i]), int(t[(i + 1) % 3])) for t in triangles for i in range(3)}
+    following = defaultdict(list)
+    for a, b in directed:
+        if (b, a) not in directed:
+            following[a].append(b)
+    loops = []
+    while following:
+        start = here = next(iter(following))
+        loop = []
+        while here in following:
+            loop.append(here)
+            here = following.pop(here)[0]
+            if here == start:
+                break
+        loops.append(np.array(loop))
+    return loops
+
+
+class Decoder:
+    """Holds what one portrait needs for every frame; `frame` is a pure function of the motion."""
+
+    def __init__(self, portrait: Portrait, surface: Surface) -> None:
+        self.portrait, self.surface, self.camera = portrait, surface, portrait.camera
+        self.face = surface.parts["face"]
+        source = surface.vertices(portrait.identity_code, portrait.facial_dynamics)
+        self.rest = surface.vertices(portrait.identity_code, portrait.rest_dynamics)
+        source[self.face] += portrait.residual
+        self.rest[self.face] += portrait.residual
+        self.residual_at_rest = self.rest[self.face] - source[self.face]
+        person = surface.vertices(portrait.identity_code, np.zeros(DYNAMICS, np.float32))
+        self.rest = seat_cavity(surface, self.rest)
+        self.contact = Contact(surface, self.rest[self.face], person[self.face])
+        self.triangles = surface.triangles["face"]
+        self._contours()
+        self._face_attributes(source)
+        self._sheet_attributes()
+        self.light = mouth_light(portrait.crop, portrait.landmarks)
+        at = self.source_px
+        self.eyes = [lift_eye(portrait.crop, portrait.landmarks, at[loop], k) for k, loop in enumerate(self.lid_loops)]
+        self.person_pixels = unmixed(portrait.crop, portrait.background, portrait.matte)
+
+    # --- made once ----------------------------------------------------------------------------------------------------
+
+    def _contours(self) -> None:
+        loops = boundary_loops(self.triangles)
+        find = {corner: loop for loop in loops for corner in loop.tolist()}
+        self.lid_loops = [find[EYE_CORNERS[k][0]] for k in (0, 1)]
+        self.lip_loop = find[LIP_CORNERS[0]]
+        self.oval = find[10]
+
+    def _face_attributes(self, source: np.ndarray) -> None:
+        """Per face vertex: source pixel x, y; how much the face wins over the sheet; confidence; canonical place."""
+        self.source_px = self.camera.project(self.portrait.posed(source[self.face]))[:, :2]
+        wins = np.ones(len(self.source_px), np.float32)
+        wins[self.oval] = 0
+        columns = [self.source_px, wins[:, None], self.portrait.face_confidence[:, None], source[self.face]]
+        self.face_attributes = np.concatenate(columns, 1).astype(np.float32)
+        self.hidden_exists = bool((self.portrait.face_confidence < 0.999).any())
+
+    def _sheet_attributes(self) -> None:
+        portrait = self.portrait
+        self.sheet_px = np.ascontiguousarray(self.camera.project(portrait.sheet_points)[:, :2])
+        n = SHEET_CELLS + 1
+        grid = np.arange(n * n).reshape(n, n)
+        quads = np.stack([grid[:-1, :-1], grid[1:, :-1], grid[:-1, 1:], grid[1:, 1:]], -1).reshape(-1, 4)
+        self.sheet_triangles = np.concatenate([quads[:, [0, 1, 2]], quads[:, [2, 1, 3]]]).astype(np.int32)
+        rim = self.source_px[self.oval]
+        distance = np.linalg.norm(self.sheet_px[:, None] - rim[None], axis=-1)
+        width = float(np.ptp(rim[:, 0]))
+        nearest = distance.min(1, keepdims=True)
+        share = np.exp(-(distance - nearest) / (0.06 * width))
+        self.rim_share = (share / share.sum(1, keepdims=True)).astype(np.float32)
+        away = np.where(outside_polygon(rim, self.sheet_px), nearest[:, 0], 0) / width
+        body = portrait.sheet_body_weight
+        self.expression_reach = (_fade(away / EXPRESSION_REACH_SHARE) * body)[:, None].astype(np.float32)
+        self.rim_reach = (_fade(away / RIM_REACH_SHARE) * portrait.sheet_body_weight)[:, None].astype(np.float32)
+
+    # --- made for every frame -----------------------------------------------------------------------------------------
+
+    def frame(
+        self, head_pose: Float[np.ndarray, " pose=6"], facial_dynamics: Float[np.ndarray, " dynamics=50"]
+    ) -> UInt8[np.ndarray, "512 512 3"]:
+        """The 512-pixel frame under this motion, relative to the portrait's own pose and resting face."""
+        canonical = self._deformed(facial_dynamics)
+        posed = self._moved(self.portrait.posed(canonical), head_pose)
+        projected = self.camera.project(posed)
+        frame = self._pixels(projected, self._sheet(canonical, projected, head_pose))
+        draw_mouth(frame, self.surface, self.light, canonical, posed, projected, projected[self.lip_loop, :2])
+        shift = gaze_shift_px(facial_dynamics[EXPRESSION:], self.portrait.rotation, self.camera.scale_px)
+        for k, loop in enumerate(self.lid_loops):
+            draw_eye(frame, self.eyes[k], projected[loop, :2], self._eye_transform(k, head_pose), shift)
+        return frame
+
+    def _deformed(self, facial_dynamics: np.ndarray) -> np.ndarray:
+        """All vertices, canonical: the resting face displaced, lips and lids in contact."""
+        displacement = self.surface.displacement(facial_dynamics)
+        displacement[self.face] = self.contact(displacement[self.face])
+        return self.rest + displacement
+
+    def _moved(self, points: np.ndarray, head_pose: np.ndarray) -> np.ndarray:
+        """Camera-space points turned about the neck and shifted."""
+        pivot = self.portrait.posed(NECK_PIVOT_CM[None])[0]
+        return ((points - pivot) @ rotation(head_pose[:3]).T + pivot + head_pose[3:]).astype(np.float32)
+
+    def _sheet(self, canonical: np.ndarray, face_px: np.ndarray, head_pose: np.ndarray) -> np.ndarray:
+        """The sheet's points in pixels: beside the face they go exactly with its rim; farther out by their own depth and
+        weights, the head's turn fading down the neck (so it bends) and the head's shift fading down the body."""
+        portrait = self.portrait
+        rim = (canonical[self.oval] - self.rest[self.oval] + self.residual_at_rest[self.oval]) @ portrait.rotation.T
+        points = portrait.sheet_points + self.expression_reach * (self.rim_share @ rim)
+        turn = np.concatenate([head_pose[:3], np.zeros(3, np.float32)])
+        turned = self._moved(points, turn) - points
+        shift = portrait.sheet_body_weight[:, None] * head_pose[3:]
+        far = self.camera.project(points + portrait.sheet_head_weight[:, None] * turned + shift)
+        near = self.sheet_px + self.rim_share @ (face_px[self.oval, :2] - self.source_px[self.oval])
+        far[:, :2] = far[:, :2] * (1 - self.rim_reach) + near * self.rim_reach
+        return far
+
+    def _pixels(self, face_px: np.ndarray, sheet_px: np.ndarray) -> np.ndarray:
+        """The portrait's pixels through the backward map, hidden skin from the appearance volume, over the background."""
+        portrait = self.portrait
+        size = CROP_PX
+        backward = np.full((size, size, 2), -1e4, np.float32)
+        rasterise(sheet_px, self.sheet_triangles, self.sheet_px, empty_depth(size, size), backward)
+        face = np.zeros((size, size, self.face_attributes.shape[1]), np.float32)
+        rasterise(face_px[self.face], self.triangles, self.face_attributes, empty_depth(size, size), face)
+        wins = face[..., 2:3]
+        np.copyto(backward, backward * (1 - wins) + face[..., :2] * wins, where=wins > 0)
+        seen = cv2.remap(self.person_pixels, backward[..., 0], backward[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+        alpha = cv2.remap(portrait.matte, backward[..., 0], backward[..., 1], cv2.INTER_LINEAR, borderValue=0)
+        if self.hidden_exists:
+            self._show_hidden(seen, face)
+        return cv2.blendLinear(seen, portrait.background, alpha, 1 - alpha)
+
+    def _show_hidden(self, seen: np.ndarray, face: np.ndarray) -> None:
+        """Skin the portrait does not show, from the volume at its canonical place."""
+        hidden = (face[..., 2] > 0) & (face[..., 3] < 0.999)
+        if not hidden.any():
+            return
+        colour = sample_volume(self.portrait.appearance_volume, face[..., 4:7][hidden])[:, :3]
+        doubt = ((1 - face[..., 3]) * face[..., 2])[hidden][:, None]
+        seen[hidden] = np.clip(seen[hidden] * (1 - doubt) + colour * doubt, 0, 255).astype(np.uint8)
+
+    def _eye_transform(self, eye: int, head_pose: np.ndarray) -> np.ndarray:
+        """Which portrait pixel lies at a frame pixel of this eye: the affine map of the eyeball's front."""
+        centre = self.rest[self.surface.parts["eyes"]][eye] + np.array([0, 0, 1.2], np.float32)
+        corners = self.portrait.posed(centre + np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]], np.float32))
+        source = self.camera.project(corners)[:, :2]
+        target = self.camera.project(self._moved(corners, head_pose))[:, :2]
+        return cv2.getAffineTransform(target.astype(np.float32), source.astype(np.float32)).astype(np.float32)
+
+
+def unmixed(
+    crop: UInt8[np.ndarray, "512 512 3"], background: UInt8[np.ndarray, "512 512 3"], matte: Float[np.ndarray, "512 512"]
+) -> UInt8[np.ndarray, "512 512 3"]:
+    """The person's own colours: what, laid over the background by the matte, gives the crop back (C = aF + (1-a)B)."""
+    alpha = matte[..., None]
+    own = (crop - (1 - alpha) * background) / np.maximum(alpha, 0.02)
+    return np.clip(own + 0.5, 0, 255).astype(np.uint8)
+
+
+def _fade(t: np.ndarray) -> np.ndarray:
+    """1 at 0, 0 from 1 on, smooth between."""
+    t = 1 - np.clip(t, 0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def outside_polygon(polygon: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Which points lie outside the polygon."""
+    contour = polygon.astype(np.float32).reshape(-1, 1, 2)
+    return np.array([cv2.pointPolygonTest(contour, (float(x), float(y)), False) < 0 for x, y in points])

@@ -1,0 +1,125 @@
+"""Eyes that look around with the portrait's own pixels: the iris is lifted off the eyeball, moved, and clipped by the lids.
+
+What the lids hide in the portrait is completed once: the iris by its own symmetry, the white by diffusion. Works on photographs,
+paintings and drawings alike, because nothing is assumed but a round iris.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from vasa_core.encoders import EYEBALL_RADIUS_CM
+from vasa_core.portrait import fill_holes
+from vasa_core.surface import IRIS_CENTRES
+
+
+@dataclass(frozen=True, kw_only=True)
+class EyePlates:
+    """One eye of the portrait in a window of the crop: as it is, the white without iris, the iris alone."""
+
+    origin: tuple[int, int]
+    seen: Float[np.ndarray, "height width 3"]
+    white: Float[np.ndarray, "height width 3"]
+    iris: Float[np.ndarray, "height width 4"]
+    inside: Float[np.ndarray, "height width"]
+
+
+def lift_eye(
+    crop: UInt8[np.ndarray, "512 512 3"], landmarks: Float[np.ndarray, "478 2"], contour: Float[np.ndarray, "n 2"], eye: int
+) -> EyePlates:
+    """The plates of eye 0 (left in the picture) or 1, whose lids run along `contour` (pixels)."""
+    centre = landmarks[IRIS_CENTRES[eye]]
+    ring = landmarks[IRIS_CENTRES[eye] + 1 : IRIS_CENTRES[eye] + 5]
+    radius = float(np.linalg.norm(ring - centre, axis=1).mean())
+    low, high = contour.min(0), contour.max(0)
+    margin = 0.45 * (high - low).max() + 4
+    x0, y0 = np.floor(np.maximum(low - margin, 0)).astype(int)
+    x1, y1 = np.ceil(np.minimum(high + margin, crop.shape[0] - 1)).astype(int)
+    window = crop[y0:y1, x0:x1].astype(np.float32)
+    opening = polygon_mask(contour - (x0, y0), window.shape[:2])
+    yy, xx = np.mgrid[0 : y1 - y0, 0 : x1 - x0].astype(np.float32)
+    from_iris = np.hypot(xx - (centre[0] - x0), yy - (centre[1] - y0))
+    deep = cv2.erode((opening > 0.5).astype(np.uint8), np.ones((3, 3))).astype(np.float32)
+    white = _white(window, deep, from_iris, radius)
+    iris = _iris(window, deep, from_iris, radius, (centre[0] - x0, centre[1] - y0))
+    depth = cv2.distanceTransform((opening > 0.5).astype(np.uint8), cv2.DIST_L2, 5)
+    inside = np.clip(depth / max(0.16 * (high - low)[1], 1.5), 0, 1)
+    return EyePlates(origin=(int(x0), int(y0)), seen=window, white=white, iris=iris, inside=inside.astype(np.float32))
+
+
+def _white(window: np.ndarray, deep: np.ndarray, from_iris: np.ndarray, radius: float) -> np.ndarray:
+    known = deep * (from_iris > 1.18 * radius)
+    if known.sum() < 6:  # an eye that shows no white: take the lightest of what it shows
+        shown = window[deep > 0.5] if deep.any() else window.reshape(-1, 3)
+        return np.broadcast_to(np.percentile(shown, 90, axis=0), window.shape).astype(np.float32).copy()
+    return cv2.GaussianBlur(fill_holes(window, known.astype(np.float32)), (0, 0), 0.8)
+
+
+def _iris(
+    window: np.ndarray, deep: np.ndarray, from_iris: np.ndarray, radius: float, centre: tuple[float, float]
+) -> np.ndarray:
+    known = deep * (from_iris < radius * 1.02)
+    colour = window.copy()
+    for flip in (np.diag([-1.0, 1.0]), np.diag([1.0, -1.0]), np.diag([-1.0, -1.0])):
+        shift = np.array(centre) - flip @ np.array(centre)
+        matrix = np.concatenate([flip, shift[:, None]], 1)
+        size = window.shape[1], window.shape[0]
+        mirrored = cv2.warpAffine(colour * known[..., None], matrix, size)
+        seen = cv2.warpAffine(known, matrix, size)
+        new = (known < 0.5) & (seen > 0.99) & (from_iris < radius * 1.1)
+        colour = np.where(new[..., None], mirrored, colour)
+        known = np.where(new, 1, known)
+    colour = fill_holes(colour, known.astype(np.float32)) if known.any() else colour
+    edge = max(1.2, 0.12 * radius)
+    alpha = np.clip((radius + edge / 2 - from_iris) / edge, 0, 1)
+    return np.concatenate([colour, alpha[..., None]], -1).astype(np.float32)
+
+
+def polygon_mask(points: Float[np.ndarray, "n 2"], shape: tuple[int, int]) -> Float[np.ndarray, "height width"]:
+    """1 inside the polygon, 0 outside, in between on its edge."""
+    mask = np.zeros(shape, np.uint8)
+    cv2.fillPoly(mask, [np.round(points * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
+    return mask.astype(np.float32) / 255
+
+
+def gaze_shift_px(
+    gaze: Float[np.ndarray, " 2"], rotation: Float[np.ndarray, "3 3"], scale_px: float
+) -> Float[np.ndarray, " 2"]:
+    """How far, in portrait pixels, the iris moves when the eye turns by (yaw, pitch) from where it looks in the portrait."""
+    x, y = np.sin(gaze[0]), -np.sin(gaze[1])
+    offset = rotation @ np.array([x, y, 0.0]) * EYEBALL_RADIUS_CM * scale_px
+    return np.array([offset[0], -offset[1]], np.float32)
+
+
+def draw_eye(
+    frame: UInt8[np.ndarray, "height width 3"],
+    plates: EyePlates,
+    contour: Float[np.ndarray, "n 2"],
+    portrait_from_frame: Float[np.ndarray, "2 3"],
+    shift: Float[np.ndarray, " 2"],
+) -> None:
+    """Draws the eye into the frame inside the lids' `contour`; `portrait_from_frame` says which portrait pixel lies there."""
+    low = np.maximum(np.floor(contour.min(0)).astype(int) - 1, 0)
+    high = np.minimum(np.ceil(contour.max(0)).astype(int) + 2, (frame.shape[1], frame.shape[0]))
+    if (high - low).min() < 2:
+        return
+    mask = polygon_mask(contour - low, (high[1] - low[1], high[0] - low[0]))
+    xx, yy = np.meshgrid(np.arange(low[0], high[0]), np.arange(low[1], high[1]))
+    at = np.stack([xx, yy], -1).astype(np.float32) @ portrait_from_frame[:, :2].T + portrait_from_frame[:, 2]
+    at = (at - plates.origin).astype(np.float32)
+    seen, white, inside = (_sample(p, at) for p in (plates.seen, plates.white, plates.inside))
+    iris = _sample(plates.iris, at - shift)
+    moved = white * (1 - iris[..., 3:]) + iris[..., :3] * iris[..., 3:]
+    # an unmoved eye is the portrait's own; near the lids its lashes and shadow stay
+    change = np.clip(np.hypot(*shift) / 1.5, 0, 1) * inside[..., None]
+    eye = seen * (1 - change) + moved * change
+    region = frame[low[1] : high[1], low[0] : high[0]]
+    region[:] = (region * (1 - mask[..., None]) + eye * mask[..., None] + 0.5).astype(np.uint8)
+
+
+def _sample(plate: np.ndarray, at: np.ndarray) -> np.ndarray:
+    return cv2.remap(plate, at[..., 0], at[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

@@ -1,0 +1,138 @@
+"""Where the face is: MediaPipe's 478 landmarks, the square crop around it, and the matte of person against background.
+
+MediaPipe 0.10.21 carries its models in the package. Every way in which a picture cannot serve is a named refusal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from vasa_core.errors import BadPortrait
+
+CROP_PX = 512
+CROP_OVER_FACE = 2.1
+"""The crop's side over the landmarks' larger extent: head, hair and shoulders."""
+
+TIGHTEST_CROP_OVER_FACE = 1.45
+"""A face near the picture's border gets a tighter crop down to this, before the picture is continued."""
+
+SMALLEST_FACE_PX = 96
+SECOND_FACE_SHARE = 0.4
+"""A second face at least this large compared with the first makes the choice ambiguous."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceCrop:
+    """The square crop, the landmarks in it (pixels), the way back, and how much of the crop the picture really covers."""
+
+    crop: UInt8[np.ndarray, "512 512 3"]
+    landmarks: Float[np.ndarray, "478 2"]
+    crop_from_picture: Float[np.ndarray, "2 3"]
+
+
+def find_face(picture: UInt8[np.ndarray, "height width 3"]) -> Float[np.ndarray, "478 2"]:
+    """Landmarks of the one face in the picture, in its pixels; BadPortrait says what was seen instead."""
+    found = _meshes(picture) or _meshes_after_detection(picture)
+    if not found:
+        raise BadPortrait("no human face was found in the portrait: use a picture of one face, seen mostly from the front.")
+    sizes = np.array([_extent(face) for face in found])
+    largest = int(sizes.argmax())
+    rivals = int((sizes > SECOND_FACE_SHARE * sizes.max()).sum())
+    if rivals > 1:
+        raise BadPortrait(f"the portrait shows {rivals} faces: crop it to the one that should speak.")
+    if sizes[largest] < SMALLEST_FACE_PX:
+        raise BadPortrait(
+            f"the face is only {sizes[largest]:.0f} pixels across: use a picture in which it has at least {SMALLEST_FACE_PX}."
+        )
+    return found[largest]
+
+
+def crop_face(picture: UInt8[np.ndarray, "height width 3"]) -> FaceCrop:
+    """The 512-pixel crop around the one face, with landmarks found again in it for precision."""
+    coarse = find_face(picture)
+    transform = _crop_transform(coarse, picture.shape[1], picture.shape[0])
+    crop = _cut(picture, transform)
+    again = _meshes(crop)
+    landmarks = again[0] if again else coarse @ transform[:, :2].T + transform[:, 2]
+    return FaceCrop(crop=crop, landmarks=landmarks.astype(np.float32), crop_from_picture=transform.astype(np.float32))
+
+
+def person_matte(crop: UInt8[np.ndarray, "512 512 3"]) -> Float[np.ndarray, "512 512"]:
+    """How much each pixel belongs to the person, 0 to 1, its edge following the picture's own edges."""
+    import mediapipe as mp
+
+    with mp.solutions.selfie_segmentation.SelfieSegmentation(model_selection=0) as segmenter:
+        coarse = segmenter.process(crop).segmentation_mask.astype(np.float32)
+    guide = crop.astype(np.float32) / 255
+    fine = cv2.ximgproc.guidedFilter(guide, coarse, 8, 1e-3)
+    return np.clip((fine - 0.15) / 0.7, 0, 1).astype(np.float32)
+
+
+def _extent(face: np.ndarray) -> float:
+    return float(np.ptp(face[:468], axis=0).max())
+
+
+def _meshes(picture: np.ndarray) -> list[np.ndarray]:
+    import mediapipe as mp
+
+    height, width = picture.shape[:2]
+    with mp.solutions.face_mesh.FaceMesh(static_image_mode=True, refine_landmarks=True, max_num_faces=4) as mesh:
+        faces = mesh.process(picture).multi_face_landmarks or []
+    return [np.array([[p.x * width, p.y * height] for p in face.landmark], np.float32) for face in faces]
+
+
+def _meshes_after_detection(picture: np.ndarray) -> list[np.ndarray]:
+    """Faces that are small in a large picture: the full-range detector finds them, the mesh then looks closely."""
+    import mediapipe as mp
+
+    height, width = picture.shape[:2]
+    with mp.solutions.face_detection.FaceDetection(model_selection=1, min_detection_confidence=0.5) as detector:
+        boxes = [d.location_data.relative_bounding_box for d in detector.process(picture).detections or []]
+    faces = []
+    for box in boxes:
+        centre = np.array([(box.xmin + box.width / 2) * width, (box.ymin + box.height / 2) * height])
+        side = 2.0 * max(box.width * width, box.height * height)
+        scale = CROP_PX / side
+        transform = np.concatenate([np.eye(2) * scale, (CROP_PX / 2 - centre * scale)[:, None]], 1)
+        found = _meshes(_cut(picture, transform))
+        faces += [(f - transform[:, 2]) / scale for f in found[:1]]
+    return faces
+
+
+def _crop_transform(face: np.ndarray, width: int, height: int) -> np.ndarray:
+    """The upright square around the face: moved, then tightened, to stay inside the picture where it can."""
+    low, high = face[:468].min(0), face[:468].max(0)
+    centre, extent = (low + high) / 2, float((high - low).max())
+    side = min(CROP_OVER_FACE * extent, max(min(width, height), TIGHTEST_CROP_OVER_FACE * extent))
+    centre = centre - (0, 0.02 * side)
+    for axis, size in ((0, width), (1, height)):
+        if side <= size:
+            centre[axis] = np.clip(centre[axis], side / 2, size - side / 2)
+        else:
+            centre[axis] = size / 2
+    scale = CROP_PX / side
+    return np.concatenate([np.eye(2) * scale, (CROP_PX / 2 - centre * scale)[:, None]], 1)
+
+
+def _cut(picture: np.ndarray, transform: np.ndarray) -> np.ndarray:
+    """The crop; where it leaves the picture, the picture continues mirrored and softened, never as streaks."""
+    shrink = transform[0, 0] < 1
+    flags = cv2.INTER_AREA if shrink else cv2.INTER_CUBIC
+    if shrink:  # warpAffine does not average, so reduce first
+        factor = float(transform[0, 0])
+        picture = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=flags)
+        shift = np.array([[1, 0, transform[0, 2]], [0, 1, transform[1, 2]]])
+    else:
+        shift = transform
+    cut = cv2.warpAffine(picture, shift, (CROP_PX, CROP_PX), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+    inside = cv2.warpAffine(np.ones(picture.shape[:2], np.float32), shift, (CROP_PX, CROP_PX), flags=cv2.INTER_LINEAR)
+    if inside.min() > 0.5:
+        return cut
+    distance = cv2.distanceTransform((inside < 0.999).astype(np.uint8), cv2.DIST_L2, 5)
+    soft = cv2.GaussianBlur(cut, (0, 0), 12)
+    mix = np.clip(distance / 24, 0, 1)[..., None]
+    return (cut * (1 - mix) + soft * mix).astype(np.uint8)

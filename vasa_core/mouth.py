@@ -1,0 +1,158 @@
+"""The inside of an open mouth: two dental arches, gums, tongue and the dark behind, lit and coloured like the portrait.
+
+Rendered from the surface, so teeth are the same from frame to frame and stay put on skull and jaw while lips move over them.
+Arch coordinates: u in cm from the middle, v from -1 (deep gum) through 0 (tooth neck) to 1 (biting edge).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from vasa_core.eyes import polygon_mask
+from vasa_core.geometry import empty_depth, rasterise, vertex_normals
+from vasa_core.surface import LIP_CORNERS, LOWER_LIP, UPPER_LIP, Surface
+
+UPPER_TEETH_CM = (0.86, 0.67, 0.78, 0.70, 0.66, 1.0)
+LOWER_TEETH_CM = (0.53, 0.60, 0.68, 0.70, 0.72, 1.0)
+"""Common widths from the middle outwards: incisors, canine, premolars, molar (Ash, Dental Anatomy)."""
+
+OVERSAMPLING = 2
+BACKDROP, UPPER, LOWER, TONGUE = 0.0, 1.0, 2.0, 3.0
+SHOW_CM = 0.36
+"""The upper teeth hang this much lower than in the training world: an open mouth then shows their edges, as most do."""
+
+NEAR_CM, FAR_CM = 11.0, 4.5
+"""Depth, in head coordinates, at which the inside of the mouth is fully lit, and at which it is dark."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MouthLight:
+    """Colours of the inside of this portrait's mouth, 0 to 255."""
+
+    teeth: Float[np.ndarray, " 3"]
+    gums: Float[np.ndarray, " 3"]
+    tongue: Float[np.ndarray, " 3"]
+    dark: Float[np.ndarray, " 3"]
+
+
+def mouth_light(crop: UInt8[np.ndarray, "512 512 3"], landmarks: Float[np.ndarray, "478 2"]) -> MouthLight:
+    """Colours that fit the portrait: as bright as its lower face, tinted by its light, gums and tongue between skin and lips."""
+    around = landmarks[[50, 280, 205, 425, 164, 199, 61, 291]].round().astype(int)
+    soft = cv2.GaussianBlur(crop, (0, 0), 3).astype(np.float32)
+    skin = np.median(soft[around[:, 1].clip(0, 511), around[:, 0].clip(0, 511)], 0)
+    lips = np.median(soft[_rows(landmarks, [14, 17, 0, 13, 84, 314])], 0)
+    level = skin.max()
+    tint = skin / max(level, 1)
+    teeth = (0.35 * tint + 0.65 * np.array([1.0, 0.965, 0.90])) * np.clip(1.08 * level, 70, 232)
+    red = 0.5 * lips + 0.5 * np.array([1.0, 0.55, 0.52]) * level * 0.75
+    return MouthLight(
+        teeth=teeth.astype(np.float32),
+        gums=(red * 0.92).astype(np.float32),
+        tongue=(red * 0.95).astype(np.float32),
+        dark=(np.array([0.20, 0.075, 0.07]) * level * 0.75).astype(np.float32),
+    )
+
+
+def seat_cavity(surface: Surface, rest: Float[np.ndarray, "vertex 3"]) -> Float[np.ndarray, "vertex 3"]:
+    """The resting vertices with teeth and tongue behind this person's own lips, as wide as the mouth, showing a little."""
+    lips = [*UPPER_LIP, *LOWER_LIP]
+    template, own = surface.neutral, rest
+    width = np.ptp(own[list(LIP_CORNERS), 0]) / np.ptp(template[list(LIP_CORNERS), 0])
+    width = float(np.clip(width, 0.75, 1.3))
+    shift = own[lips].mean(0) - template[lips].mean(0) + np.array([0, -SHOW_CM, -0.1])
+    seated = rest.copy()
+    for part in ("upper_teeth", "lower_teeth", "tongue"):
+        seated[surface.parts[part]] = template[surface.parts[part]] * (width, 1, 1) + shift
+    seated[surface.parts["lower_teeth"], 1] += SHOW_CM
+    return seated.astype(np.float32)
+
+
+def _rows(landmarks: np.ndarray, which: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    at = landmarks[which].round().astype(int).clip(0, 511)
+    return at[:, 1], at[:, 0]
+
+
+def draw_mouth(
+    frame: UInt8[np.ndarray, "height width 3"],
+    surface: Surface,
+    light: MouthLight,
+    canonical: Float[np.ndarray, "vertex 3"],
+    posed: Float[np.ndarray, "vertex 3"],
+    projected: Float[np.ndarray, "vertex 3"],
+    contour: Float[np.ndarray, "n 2"],
+) -> None:
+    """Draws the inside of the mouth into the frame within the inner lips' `contour` (pixels)."""
+    low = np.maximum(np.floor(contour.min(0)).astype(int) - 2, 0)
+    high = np.minimum(np.ceil(contour.max(0)).astype(int) + 3, (frame.shape[1], frame.shape[0]))
+    width, height = high - low
+    if min(width, height) < 2:
+        return
+    mask = polygon_mask(contour - low, (height, width))
+    if mask.sum() < 3:
+        return
+    inside = _cavity(surface, light, canonical, posed, projected, low, (height, width))
+    inside *= _lip_shadow(mask)[..., None]
+    mask = cv2.GaussianBlur(mask, (0, 0), 0.7) * np.clip(mask * 1.5, 0, 1)
+    region = frame[low[1] : high[1], low[0] : high[0]]
+    region[:] = np.clip(region * (1 - mask[..., None]) + inside * mask[..., None] + 0.5, 0, 255).astype(np.uint8)
+
+
+def _lip_shadow(mask: np.ndarray) -> np.ndarray:
+    """Lips shade what lies just behind them, the upper lip more than the lower."""
+    depth = cv2.distanceTransform((mask > 0.5).astype(np.uint8), cv2.DIST_L2, 5)
+    rows = np.arange(mask.shape[0], dtype=np.float32)[:, None]
+    first = np.argmax(mask > 0.5, axis=0).astype(np.float32)[None]
+    below_upper = np.clip((rows - first) / (0.16 * mask.shape[1]), 0, 1)
+    return (0.8 + 0.2 * np.clip(depth / 4, 0, 1)) * (0.75 + 0.25 * np.sqrt(below_upper))
+
+
+def _cavity(surface, light, canonical, posed, projected, low, shape) -> np.ndarray:
+    """The unclipped inside of the mouth, [height, width, 3]."""
+    k = OVERSAMPLING
+    drawn = np.zeros((shape[0] * k, shape[1] * k, 5), np.float32)
+    depth = empty_depth(*drawn.shape[:2])
+    points = projected.copy()
+    points[:, :2] = (points[:, :2] - low) * k
+    for part, kind in (("upper_teeth", UPPER), ("lower_teeth", LOWER), ("tongue", TONGUE)):
+        span = surface.parts[part]
+        triangles = surface.triangles[part] - span.start
+        normals = np.abs(vertex_normals(posed[span], triangles)[:, 2])
+        columns = [surface.arch_coordinates[span], canonical[span, 2:], normals[:, None], np.full((len(normals), 1), kind)]
+        rasterise(points[span], triangles, np.concatenate(columns, 1).astype(np.float32), depth, drawn)
+    colour = _shade(drawn, light)
+    return cv2.resize(colour, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)
+
+
+def _shade(drawn: np.ndarray, light: MouthLight) -> np.ndarray:
+    u, v, z, facing, kind = (drawn[..., c] for c in range(5))
+    lit = np.clip((z - FAR_CM) / (NEAR_CM - FAR_CM), 0, 1) * (0.6 + 0.4 * facing)
+    colour = np.broadcast_to(light.dark, (*u.shape, 3)).copy()
+    for teeth, widths in ((UPPER, UPPER_TEETH_CM), (LOWER, LOWER_TEETH_CM)):
+        at = kind == teeth
+        if at.any():
+            colour[at] = _teeth(u[at], v[at], 0.25 + 0.75 * lit[at], widths, light)
+    at = kind == TONGUE
+    groove = 1 - 0.25 * np.exp(-((u[at] / 0.12) ** 2))
+    colour[at] = light.tongue * (0.15 + 0.85 * lit[at] * groove)[:, None]
+    return colour
+
+
+def _teeth(u: np.ndarray, v: np.ndarray, lit: np.ndarray, widths: tuple[float, ...], light: MouthLight) -> np.ndarray:
+    """Enamel with dark seams and rounded corners, gum above a scalloped line, dark past the biting edge."""
+    ends = np.concatenate([[0], np.cumsum(widths)])
+    index = np.clip(np.searchsorted(ends, np.abs(u), side="right") - 1, 0, len(widths) - 1)
+    half = np.array(widths)[index] / 2
+    across = (np.abs(u) - ends[index] - half) / half  # -1 .. 1 over one tooth
+    seam = np.clip((1 - np.abs(across)) * half / 0.07, 0, 1)
+    edge = 1 - 0.10 * np.abs(across) ** 4 - 0.05 * (index == 1)
+    gum = 0.02 + 0.20 * across**2
+    enamel = light.teeth * (0.92 + 0.08 * np.clip(1 - np.abs(across) ** 2, 0, 1))[:, None]
+    enamel *= (0.78 + 0.22 * seam)[:, None] * (0.94 + 0.06 * np.clip(v, 0, 1))[:, None]
+    flesh = np.clip((gum - v) / 0.10, 0, 1)[:, None]
+    colour = (enamel * (1 - flesh) + light.gums * flesh) * lit[:, None]
+    past = np.clip((v - edge) / 0.05, 0, 1)[:, None]
+    return colour * (1 - past) + light.dark * past

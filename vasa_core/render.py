@@ -1,0 +1,60 @@
+"""Frames from motion: the decoder run over time, at the asked size, or pasted back into the whole picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+from vasa_core.decoder import Decoder
+from vasa_core.landmarks import CROP_PX
+from vasa_core.latents import Motion
+from vasa_core.portrait import Portrait
+from vasa_core.surface import Surface
+
+SEAM_PX = 14
+"""Width, in crop pixels, of the soft seam when a frame is pasted back; the crop's border itself never moves."""
+
+
+def render_frames(
+    portrait: Portrait, surface: Surface, motion: Motion, decoder: Decoder | None = None
+) -> Iterator[UInt8[np.ndarray, "512 512 3"]]:
+    """The 512-pixel frames of a motion, one at a time; hand in a decoder to use it over several stretches of motion."""
+    decoder = decoder or Decoder(portrait, surface)
+    for head_pose, facial_dynamics in zip(motion.head_pose.numpy(), motion.facial_dynamics.numpy(), strict=True):
+        yield decoder.frame(head_pose, facial_dynamics)
+
+
+def resized(frame: UInt8[np.ndarray, "h w 3"], size_px: int) -> UInt8[np.ndarray, "size size 3"]:
+    """The square frame at another size."""
+    if frame.shape[0] == size_px:
+        return frame
+    flags = cv2.INTER_AREA if size_px < frame.shape[0] else cv2.INTER_CUBIC
+    return cv2.resize(frame, (size_px, size_px), interpolation=flags)
+
+
+class PasteBack:
+    """Puts frames back where the crop was taken from; made once per portrait."""
+
+    def __init__(self, portrait: Portrait) -> None:
+        self.picture = portrait.picture
+        height, width = self.picture.shape[:2]
+        self.picture_from_crop = cv2.invertAffineTransform(portrait.crop_from_picture)
+        ramp = np.clip(np.minimum(np.arange(CROP_PX), np.arange(CROP_PX)[::-1]) / SEAM_PX, 0, 1).astype(np.float32)
+        seam = cv2.warpAffine(np.minimum(ramp[:, None], ramp[None]), self.picture_from_crop, (width, height))
+        rows, columns = np.where(seam.max(1) > 0)[0], np.where(seam.max(0) > 0)[0]
+        self.box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+        self.seam = np.ascontiguousarray(seam[self.box])
+        self.shift = self.picture_from_crop.copy()
+        self.shift[:, 2] -= (columns[0], rows[0])
+
+    def __call__(self, frame: UInt8[np.ndarray, "512 512 3"]) -> UInt8[np.ndarray, "height width 3"]:
+        """The whole picture with this frame in its place."""
+        whole = self.picture.copy()
+        size = self.seam.shape[::-1]
+        there = cv2.warpAffine(frame, self.shift, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        region = np.ascontiguousarray(whole[self.box])
+        whole[self.box] = cv2.blendLinear(there, region, self.seam, 1 - self.seam)
+        return whole
