@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 
 from vasa_core.decoder import Decoder
 from vasa_core.landmarks import CROP_PX
@@ -19,12 +19,24 @@ SEAM_PX = 14
 
 
 def render_frames(
-    portrait: Portrait, surface: Surface, motion: Motion, decoder: Decoder | None = None
-) -> Iterator[UInt8[np.ndarray, "512 512 3"]]:
-    """The 512-pixel frames of a motion, one at a time; hand in a decoder to use it over several stretches of motion."""
-    decoder = decoder or Decoder(portrait, surface)
-    for head_pose, facial_dynamics in zip(motion.head_pose.numpy(), motion.facial_dynamics.numpy(), strict=True):
-        yield decoder.frame(head_pose, facial_dynamics)
+    portrait: Portrait, moments: Iterable[Motion], surface: Surface, size: int = CROP_PX
+) -> Iterator[UInt8[np.ndarray, "size size 3"]]:
+    """The frames of a motion that arrives in stretches of any length, one frame at a time."""
+    decoder = Decoder(portrait, surface)
+    for motion in moments:
+        for head_pose, facial_dynamics in zip(motion.head_pose.numpy(), motion.facial_dynamics.numpy(), strict=True):
+            yield resized(decoder.frame(head_pose, facial_dynamics), size)
+
+
+def render_frame(
+    portrait: Portrait,
+    head_pose: Float[np.ndarray, " pose=6"],
+    facial_dynamics: Float[np.ndarray, " dynamics=50"],
+    surface: Surface,
+    size: int = CROP_PX,
+) -> UInt8[np.ndarray, "size size 3"]:
+    """One still under this pose and expression."""
+    return resized(Decoder(portrait, surface).frame(head_pose, facial_dynamics), size)
 
 
 def resized(frame: UInt8[np.ndarray, "h w 3"], size_px: int) -> UInt8[np.ndarray, "size size 3"]:
@@ -52,9 +64,17 @@ class PasteBack:
 
     def __call__(self, frame: UInt8[np.ndarray, "512 512 3"]) -> UInt8[np.ndarray, "height width 3"]:
         """The whole picture with this frame in its place."""
+        frame = resized(frame, CROP_PX)
         whole = self.picture.copy()
         size = self.seam.shape[::-1]
         there = cv2.warpAffine(frame, self.shift, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         region = np.ascontiguousarray(whole[self.box])
         whole[self.box] = cv2.blendLinear(there, region, self.seam, 1 - self.seam)
         return whole
+
+
+def paste_back(
+    portrait: Portrait, frame: UInt8[np.ndarray, "size size 3"]
+) -> UInt8[np.ndarray, "height width 3"]:
+    """The whole picture with one frame in its place; for many frames make one `PasteBack`."""
+    return PasteBack(portrait)(frame)
