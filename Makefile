@@ -5,7 +5,7 @@
 
 SHELL := /bin/sh
 PORTRAIT ?= assets/portraits/ada.png
-VOICE ?= assets/voices/english.wav
+VOICE ?= assets/voices/english.flac
 OUT ?= out/first_light.mp4
 
 VENV := .venv

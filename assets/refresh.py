@@ -28,13 +28,13 @@ ORIGINS = {
 }
 LICENCE = "Apache-2.0"
 PICTURES = (".png", ".jpg", ".webp")
-NOT_ASSETS = ("ASSETS.md", "refresh.py", "portraits/cast.json")
+NOT_ASSETS = ("refresh.py", "portraits/cast.json")
 
 
 def files() -> list[Path]:
     """Every asset, in the order of the table."""
     found = (path for path in FOLDER.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-    return sorted(path for path in found if name(path) not in NOT_ASSETS and not path.name.startswith("."))
+    return sorted(path for path in found if name(path) not in NOT_ASSETS and path.suffix != ".md" and not path.name.startswith("."))
 
 
 def name(path: Path) -> str:

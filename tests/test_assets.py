@@ -10,7 +10,7 @@ from vasa_core.pictures import load_picture
 from vasa_core.trust.consent import grant_for, pixels_sha256
 
 ASSETS = REPOSITORY / "assets"
-NOT_ASSETS = {"ASSETS.md", "refresh.py", "portraits/cast.json"}
+NOT_ASSETS = {"refresh.py", "portraits/cast.json"}
 LARGEST_WEIGHTS_BYTES = 60_000_000
 
 
@@ -26,7 +26,7 @@ def present() -> dict[str, str]:
     return {
         name: hashlib.sha256(path.read_bytes()).hexdigest()
         for name, path in found.items()
-        if name not in NOT_ASSETS and not path.name.startswith(".")
+        if name not in NOT_ASSETS and path.suffix != ".md" and not path.name.startswith(".")
     }
 
 

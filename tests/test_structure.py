@@ -15,9 +15,9 @@ MODULES = sorted(PACKAGE.glob("**/*.py"))
 # Top to bottom is the order to read them in. A module imports only what stands above it.
 ORDER = """
     errors clock latents assets ledger geometry
-    pictures audio landmarks surface diffusion controls
-    encoders speech motion sampler
-    portrait stream render
+    pictures audio landmarks surface diffusion
+    encoders speech controls motion sampler
+    portrait contact eyes mouth decoder render stream
     trust trust.consent trust.label trust.release
     world world.*
     train train.*
@@ -102,10 +102,13 @@ def test_the_training_world_is_not_needed_at_run_time():
 def test_every_module_says_what_it_is_for(path):
     docstring = ast.get_docstring(parsed(path))
     assert docstring, f"{path.name} has no docstring"
-    assert len(docstring.splitlines()[0]) <= 120
+    assert docstring.splitlines()[0].rstrip()[-1] in ".:", "the first line is its line in the README's map: a sentence"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=module_name)
+RUN_TIME = [p for p in MODULES if not module_name(p).startswith(("world", "train", "evaluate"))]
+
+
+@pytest.mark.parametrize("path", RUN_TIME, ids=module_name)
 def test_every_public_function_and_class_says_what_comes_back(path):
     for node in parsed(path).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):

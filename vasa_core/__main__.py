@@ -1,0 +1,232 @@
+"""The command line: `vasa speak`, `vasa look`, `vasa bench`, `vasa consent-template`.
+
+Every refusal is one sentence on stderr, `vasa: ...`, with the exit code of its class (errors.py); 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vasa_core.errors import BadOption, VasaError
+
+if TYPE_CHECKING:
+    from vasa_core.studio import Studio
+    from vasa_core.trust.release import Released
+
+INTERRUPTED = 130
+DEBUG = "VASA_DEBUG"
+"""Set in the environment, it lets tracebacks and the libraries' own log lines through."""
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+Portrait = Annotated[Path, typer.Argument(help="Picture of one face: JPEG, PNG, WebP or HEIC.", metavar="PORTRAIT")]
+Consent = Annotated[
+    Path | None, typer.Option(help="Consent statement of the person shown; needed unless the portrait is one of ours.")
+]
+FullPicture = Annotated[bool, typer.Option("--full-picture", help="Put the moving head back into the whole portrait.")]
+Size = Annotated[int, typer.Option(help="Side of the square picture in pixels.")]
+
+
+@app.command()
+def speak(
+    portrait: Portrait,
+    audio: Annotated[Path, typer.Argument(help="Any sound file, or a video with sound.", metavar="AUDIO")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The video to write, .mp4.")],
+    seed: Annotated[int, typer.Option(help="Another seed, another performance of the same sentence.")] = 0,
+    fps: Annotated[int, typer.Option(help="Frames a second.")] = 25,
+    gaze: Annotated[str, typer.Option(help="Main gaze in degrees: yaw (> 0 to the right),pitch (> 0 down).")] = "0,0",
+    distance: Annotated[float, typer.Option(help="Head distance as a ratio: 1.2 is a fifth farther away.")] = 1.0,
+    emotion: Annotated[str, typer.Option(help="Mood, with intensity if wanted: happy or happy:0.5.")] = "neutral",
+    guidance_audio: Annotated[float, typer.Option(help="How strictly lips follow the sound; 0 is plain sampling.")] = 0.5,
+    guidance_gaze: Annotated[float, typer.Option(help="How strictly eyes follow --gaze.")] = 1.0,
+    steps: Annotated[int, typer.Option(help="Denoising steps per window.")] = 10,
+    size: Size = 512,
+    full_picture: FullPicture = False,
+    consent: Consent = None,
+) -> None:
+    """Make a portrait speak a sound."""
+    from vasa_core.controls import Controls
+    from vasa_core.trust.release import check_output
+
+    check_output(out)  # before anything slow
+    controls = Controls(
+        gaze=_radians(_degrees(gaze, "--gaze")),
+        head_distance=distance,
+        guidance_audio=guidance_audio,
+        guidance_gaze=guidance_gaze,
+        steps=steps,
+        **_emotion(emotion),
+    )
+    released = _studio().speak(
+        portrait, audio, out, controls, consent=consent, seed=seed, fps=fps, size=size, full_picture=full_picture
+    )
+    typer.echo(summary(released))
+
+
+@app.command()
+def look(
+    portrait: Portrait,
+    out: Annotated[Path, typer.Option("-o", "--out", help="The picture to write: .png, .jpg or .webp.")],
+    yaw: Annotated[float, typer.Option(help="Turn the head, degrees; > 0 to the right.")] = 0.0,
+    pitch: Annotated[float, typer.Option(help="Nod the head, degrees; > 0 down.")] = 0.0,
+    roll: Annotated[float, typer.Option(help="Tilt the head, degrees.")] = 0.0,
+    gaze: Annotated[str, typer.Option(help="Eyes in degrees: yaw (> 0 to the right),pitch (> 0 down).")] = "0,0",
+    expression: Annotated[str, typer.Option(help="Weights of named expressions: jawOpen=0.3,mouthSmile=0.5")] = "",
+    size: Size = 512,
+    full_picture: FullPicture = False,
+    consent: Consent = None,
+) -> None:
+    """Show a portrait in one pose."""
+    from vasa_core.trust.release import STILL_SUFFIXES, check_output
+
+    check_output(out, STILL_SUFFIXES)
+    released = _studio().release_look(
+        portrait,
+        out,
+        consent=consent,
+        yaw=yaw,
+        pitch=pitch,
+        roll=roll,
+        gaze=_degrees(gaze, "--gaze"),
+        expression=_weights(expression),
+        size=size,
+        full_picture=full_picture,
+    )
+    typer.echo(released.path)
+
+
+@app.command()
+def bench() -> None:
+    """Measure how fast this machine is."""
+    from vasa_core.bench import measure, report
+
+    typer.echo(report(measure()))
+
+
+@app.command()
+def consent_template(
+    portrait: Annotated[Path | None, typer.Argument(help="Bind the statement to this picture.")] = None,
+) -> None:
+    """Print a consent statement to fill in."""
+    from vasa_core.pictures import load_picture
+    from vasa_core.trust.consent import template
+
+    if portrait is not None:
+        load_picture(portrait)  # a statement about a file that is no picture would help nobody
+    typer.echo(template(portrait), nl=False)
+
+
+def summary(released: Released) -> str:
+    """What was made and where the time went, for people."""
+    seconds = released.seconds
+    total = sum(seconds.values())
+    shares = ", ".join(f"{stage} {spent:.1f} s" for stage, spent in seconds.items())
+    return (
+        f"{released.path}: {released.duration_s:.2f} s, {released.frames} frames,"
+        f" {released.frames / total:.1f} frames a second\n{total:.1f} s: {shares}"
+    )
+
+
+# ---- reading options ----------------------------------------------------------------------------------------------
+
+
+def _degrees(text: str, option: str) -> tuple[float, float]:
+    try:
+        yaw, pitch = (float(part) for part in text.split(","))
+    except ValueError:
+        raise BadOption(f"{option} takes two numbers of degrees, as in {option} 10,-5; not '{text}'.") from None
+    return yaw, pitch
+
+
+def _radians(degrees: tuple[float, float]) -> tuple[float, float]:
+    from math import radians
+
+    return radians(degrees[0]), radians(degrees[1])
+
+
+def _emotion(text: str) -> dict[str, object]:
+    name, separator, intensity = text.partition(":")
+    if not separator:
+        return {"emotion": name}
+    try:
+        return {"emotion": name, "emotion_intensity": float(intensity)}
+    except ValueError:
+        raise BadOption(f"--emotion takes a name, or a name and a number as in happy:0.5; not '{text}'.") from None
+
+
+def _weights(text: str) -> dict[str, float]:
+    try:
+        pairs = [part.split("=") for part in text.split(",") if part.strip()]
+        return {name.strip(): float(weight) for name, weight in pairs}
+    except ValueError:
+        raise BadOption(f"--expression takes names with weights, as in jawOpen=0.3,mouthSmile=0.5; not '{text}'.") from None
+
+
+# ---- running ------------------------------------------------------------------------------------------------------
+
+
+def _studio() -> Studio:
+    from vasa_core.studio import Studio
+
+    return Studio(ask=_ask if sys.stdin.isatty() and sys.stderr.isatty() else None)
+
+
+def _ask(question: str) -> str:
+    print(f"{question}\n> ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline()
+
+
+def _hush_native_logs() -> None:
+    """MediaPipe's C++ parts write notes about themselves to file descriptor 2; Python's stderr moves away from it."""
+    sys.stderr.flush()
+    ours = os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8", errors="backslashreplace")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    sys.stderr = ours
+
+
+def _stop(signal_number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _run() -> int:
+    try:
+        return app(prog_name="vasa", standalone_mode=False) or 0
+    except VasaError as refusal:
+        return _complain(str(refusal), refusal.exit_code)
+    except typer.TyperException as usage:
+        return _complain(usage.format_message(), usage.exit_code)
+    except typer.Abort:
+        return INTERRUPTED
+    except Exception as fault:
+        if os.environ.get(DEBUG):
+            raise
+        return _complain(f"something went wrong inside ({type(fault).__name__}: {fault}); {DEBUG}=1 shows where.", 1)
+
+
+def _complain(sentence: str, code: int) -> int:
+    print(f"vasa: {' '.join(sentence.split())}", file=sys.stderr)
+    return code
+
+
+def main() -> None:
+    """The `vasa` command."""
+    signal.signal(signal.SIGTERM, _stop)  # stopped like Ctrl-C: unfinished files are removed
+    if not os.environ.get(DEBUG):
+        _hush_native_logs()
+    code = _run()
+    if code == INTERRUPTED:
+        _complain("stopped; nothing was written.", code)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

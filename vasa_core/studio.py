@@ -1,0 +1,225 @@
+"""The few calls that the command line, the notebooks and the demo need: a portrait made ready, speaking, or in one pose.
+
+    studio = Studio()
+    studio.speak("portrait.png", "speech.wav", "out.mp4")
+    picture = studio.look("portrait.png", yaw=10, expression={"jawOpen": 0.3})
+
+Angles here are degrees, signed as in `latents`: yaw > 0 to image right, pitch > 0 down.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from vasa_core import assets
+from vasa_core.audio import load_sound
+from vasa_core.clock import FRAME_RATE_HZ, SAMPLE_RATE_HZ
+from vasa_core.controls import Controls
+from vasa_core.errors import BadOption
+from vasa_core.landmarks import CROP_PX
+from vasa_core.latents import DYNAMICS, GAZE, POSE, Motion
+from vasa_core.ledger import Ledger
+from vasa_core.motion import MotionTransformer, load_motion_model
+from vasa_core.pictures import load_picture
+from vasa_core.portrait import Portrait, prepare
+from vasa_core.render import PasteBack, render_frame, render_frames
+from vasa_core.speech import SpeechEncoder, load_speech_encoder
+from vasa_core.stream import motion_windows
+from vasa_core.surface import Surface, load_surface
+from vasa_core.trust.consent import Grant, Statement, grant_for
+from vasa_core.trust.release import STILL_SUFFIXES, Released, check_output, release_still, release_video
+
+Picture = UInt8[np.ndarray, "height width 3"]
+Subject = Portrait | Picture | Path | str
+Consent = Grant | Statement | Path | str | None
+
+FRAME_RATES = (10, 60)
+SIZES = (128, 1024)
+TURN_LIMIT_DEG = {"yaw": 40.0, "pitch": 30.0, "roll": 45.0}
+GAZE_LIMIT_DEG = (35.0, 25.0)
+
+
+@dataclass(frozen=True)
+class Studio:
+    """Our weights, loaded when first needed, and what they can do."""
+
+    ask: Callable[[str], str] | None = None
+    """Puts a question about consent to a person; without it a stranger's portrait needs a written statement."""
+
+    @cached_property
+    def surface(self) -> Surface:
+        """The deforming face surface."""
+        return load_surface(assets.weights("surface.safetensors"))
+
+    @cached_property
+    def speech_encoder(self) -> SpeechEncoder:
+        """The ear."""
+        return load_speech_encoder(assets.weights("speech.safetensors"))
+
+    @cached_property
+    def motion_model(self) -> MotionTransformer:
+        """The motion diffusion transformer."""
+        return load_motion_model(assets.weights("motion.safetensors"))
+
+    def portrait(self, subject: Subject) -> Portrait:
+        """The portrait of the one face in a picture, ready to move; takes a second, so keep it for more calls."""
+        return subject if isinstance(subject, Portrait) else prepare(_picture(subject), self.surface)
+
+    def grant(self, subject: Subject, purpose: str, consent: Consent = None) -> Grant:
+        """Leave to animate this portrait: free for our own cast, on a consent statement for everybody else."""
+        if isinstance(consent, Grant):
+            consent.check_covers(_picture(subject))
+            return consent
+        path = subject if isinstance(subject, str | Path) else None
+        return grant_for(_picture(subject), path, purpose, consent, self.ask)
+
+    def speak(
+        self,
+        subject: Subject,
+        sound: Path | str,
+        out: Path | str,
+        controls: Controls | None = None,
+        *,
+        consent: Consent = None,
+        seed: int = 0,
+        fps: int = FRAME_RATE_HZ,
+        size: int = CROP_PX,
+        full_picture: bool = False,
+        progress: bool = True,
+    ) -> Released:
+        """The video of this portrait speaking this sound, written to `out` while it is made, window by window."""
+        _check_between("--fps", fps, *FRAME_RATES)
+        _check_between("--size", size, *SIZES)
+        out = _check_is_not(check_output(out), subject, sound)
+        grant, ledger = self.grant(subject, "speak", consent), Ledger()
+        with ledger.stage("speech"):
+            samples = load_sound(sound)
+        with ledger.stage("portrait"):
+            portrait = self.portrait(subject)
+        count = math.ceil(len(samples) * fps / SAMPLE_RATE_HZ)
+        motion = at_rate(self._motion(samples, controls or Controls(), seed, ledger), fps, count)
+        frames = ledger.timed("render", self._frames(portrait, motion, size, full_picture))
+        with tqdm(total=count, unit="frame", disable=not progress, leave=False, dynamic_ncols=True) as bar:
+            return release_video(frames, sound, fps, out, grant, ledger=ledger, progress=bar.update)
+
+    def look(
+        self,
+        subject: Subject,
+        *,
+        yaw: float = 0.0,
+        pitch: float = 0.0,
+        roll: float = 0.0,
+        gaze: tuple[float, float] = (0.0, 0.0),
+        expression: dict[str, float] | None = None,
+        size: int = CROP_PX,
+        full_picture: bool = False,
+    ) -> Picture:
+        """One picture of the portrait turned, looking and making a face as asked, relative to its own pose."""
+        _check_between("--size", size, *SIZES)
+        head_pose = _head_pose(yaw, pitch, roll)
+        facial_dynamics = self._facial_dynamics(expression or {}, gaze)
+        portrait = self.portrait(subject)
+        frame = render_frame(portrait, head_pose, facial_dynamics, self.surface, CROP_PX if full_picture else size)
+        return PasteBack(portrait)(frame) if full_picture else frame
+
+    def release_look(self, subject: Subject, out: Path | str, *, consent: Consent = None, **look: Any) -> Released:
+        """The same picture, labelled and written to a file; takes what `look` takes."""
+        out = _check_is_not(check_output(out, STILL_SUFFIXES), subject)
+        grant = self.grant(subject, "look", consent)
+        return release_still(self.look(subject, **look), out, grant)
+
+    # ---- stages ---------------------------------------------------------------------------------------------------
+
+    def _motion(
+        self, samples: Float[Tensor, " sample"], controls: Controls, seed: int, ledger: Ledger
+    ) -> Iterator[Motion]:
+        with ledger.stage("speech"):
+            features = self.speech_encoder.encode(samples)
+        generator = torch.Generator().manual_seed(seed)
+        yield from ledger.timed("motion", motion_windows(features, controls, self.motion_model, generator))
+
+    def _frames(self, portrait: Portrait, moments: Iterable[Motion], size: int, full: bool) -> Iterator[Picture]:
+        whole = PasteBack(portrait) if full else None
+        for frame in render_frames(portrait, moments, self.surface, CROP_PX if full else size):
+            yield whole(frame) if whole else frame
+
+    def _facial_dynamics(self, expression: dict[str, float], gaze: tuple[float, float]) -> Float[np.ndarray, " dynamics"]:
+        for name, weight in expression.items():
+            _check_between(f"--expression {name}", weight, -1.0, 1.0)
+        for name, degrees, limit in zip(("yaw", "pitch"), gaze, GAZE_LIMIT_DEG, strict=True):
+            _check_between(f"--gaze {name}", degrees, -limit, limit)
+        try:
+            facial_dynamics = self.surface.dynamics_from_weights(expression)
+        except KeyError as unknown:
+            raise BadOption(_did_you_mean(unknown.args[0], self.surface.expression_names)) from None
+        facial_dynamics[DYNAMICS - GAZE :] = np.deg2rad(gaze)
+        return facial_dynamics
+
+
+def _head_pose(yaw: float, pitch: float, roll: float) -> Float[np.ndarray, " pose"]:
+    for name, degrees in {"yaw": yaw, "pitch": pitch, "roll": roll}.items():
+        _check_between(f"--{name}", degrees, -TURN_LIMIT_DEG[name], TURN_LIMIT_DEG[name])
+    return np.array([*np.deg2rad([pitch, yaw, roll]), 0, 0, 0], np.float32)
+
+
+def _picture(subject: Subject) -> Picture:
+    if isinstance(subject, Portrait):
+        return subject.picture
+    return load_picture(subject) if isinstance(subject, str | Path) else subject
+
+
+def _check_is_not(out: Path, *inputs: object) -> Path:
+    """The output path, unless it would overwrite what the video is made from."""
+    for path in inputs:
+        if isinstance(path, str | Path) and Path(path).resolve() == out.resolve():
+            raise BadOption(f"{out} is one of the inputs; choose another name for the output.")
+    return out
+
+
+def _check_between(option: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:  # also refuses NaN
+        raise BadOption(f"{option} must lie between {low:g} and {high:g}, not {value:g}.")
+
+
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    names = sorted({k.removesuffix("_L").removesuffix("_R") for k in known})
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    return f"There is no expression '{name}'; " + (f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(names)}.")
+
+
+def at_rate(windows: Iterable[Motion], fps: int, count: int) -> Iterator[Motion]:
+    """`count` frames of the same motion at another frame rate, as it streams by; the last moment is held if need be.
+
+    Frame k shows the middle of its own time, (k + 1/2) / fps, and lies between the two motion frames around it.
+    """
+    step, place, seen, made = FRAME_RATE_HZ / fps, (FRAME_RATE_HZ / fps - 1) / 2, 0, 0
+    last: Tensor | None = None
+    for window in windows:
+        first = seen if last is None else seen - 1  # the place of packed[0] in the whole motion
+        packed = window.packed() if last is None else torch.cat([last, window.packed()])
+        seen, last = seen + len(window), packed[-1:]
+        ready = min(max(0, math.floor((seen - 1 - place) / step + 1e-9) + 1), count - made)
+        if ready:
+            yield _between(packed, place - first + step * torch.arange(ready, dtype=torch.float64))
+        place, made = place + step * ready, made + ready
+    if last is not None and made < count:
+        yield Motion.unpacked(last.expand(count - made, -1))
+
+
+def _between(packed: Float[Tensor, "frame motion"], places: Float[Tensor, " place"]) -> Motion:
+    places = places.clamp(0, len(packed) - 1)
+    below = places.long()
+    above = (below + 1).clamp(max=len(packed) - 1)
+    return Motion.unpacked(torch.lerp(packed[below], packed[above], (places - below).to(packed)[:, None]))
