@@ -1,0 +1,110 @@
+"""Windows of motion: any length, the same whatever the blocks, and wishes that arrive exactly."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from vasa_core.controls import Controls
+from vasa_core.errors import BadOption
+from vasa_core.geometry import CAMERA_DISTANCE_CM
+from vasa_core.latents import MOTION, POSE, Motion
+from vasa_core.motion import MotionConfig, MotionTransformer
+from vasa_core.stream import generate_motion, motion_windows, resampled
+
+
+@pytest.fixture(scope="module")
+def model() -> MotionTransformer:
+    torch.manual_seed(0)
+    made = MotionTransformer(MotionConfig(audio_features=5, window=24, past=4, hidden=24, depth=1, heads=2))
+    torch.nn.init.normal_(made.to_motion.weight, std=0.1)
+    return made.eval().requires_grad_(False)
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+FAST = Controls(steps=3)
+
+
+@pytest.mark.parametrize("frames", [1, 7, 24, 25, 40, 41, 100])
+def test_every_frame_of_sound_gets_one_frame_of_motion(model, frames: int) -> None:
+    motion = generate_motion(torch.randn(frames, 5), FAST, model, seeded())
+    assert len(motion) == frames
+    assert torch.isfinite(motion.packed()).all()
+
+
+@pytest.mark.parametrize("block", [1, 3, 17, 64])
+def test_sound_in_blocks_gives_the_same_motion_as_sound_at_once(model, block: int) -> None:
+    features = torch.randn(70, 5)
+    whole = generate_motion(features, FAST, model, seeded())
+    pieces = list(motion_windows(features.split(block), FAST, model, seeded()))
+    assert torch.equal(torch.cat([piece.packed() for piece in pieces]), whole.packed())
+
+
+def test_later_sound_beyond_the_lookahead_changes_nothing_already_made(model) -> None:
+    features = torch.randn(70, 5)
+    other = features.clone()
+    other[30:] += 1
+    one, two = (generate_motion(f, FAST, model, seeded()).packed() for f in (features, other))
+    assert torch.equal(one[:16], two[:16])
+    assert not torch.equal(one[32:], two[32:])
+
+
+def test_the_same_seed_replays_and_another_differs(model) -> None:
+    features = torch.randn(30, 5)
+    one, same, other = (generate_motion(features, FAST, model, seeded(s)).packed() for s in (1, 1, 2))
+    assert torch.equal(one, same) and not torch.allclose(one, other)
+
+
+def test_distance_moves_the_head_by_exactly_that_much_and_follows_a_curve(model) -> None:
+    torch.nn.init.zeros_(model.from_distance.weight)  # what is left is the exact part
+    features = torch.randn(50, 5)
+    near = generate_motion(features, FAST, model, seeded())
+    far = generate_motion(features, Controls(steps=3, head_distance=1.25), model, seeded())
+    assert torch.allclose(
+        near.head_pose[:, 5] - far.head_pose[:, 5], torch.full((50,), 0.25 * CAMERA_DISTANCE_CM), atol=1e-4
+    )
+    leaving = generate_motion(features, lambda s: Controls(steps=3, head_distance=1 + 0.1 * s), model, seeded())
+    asked = 0.1 * (torch.arange(50) + 0.5) / 25 * CAMERA_DISTANCE_CM
+    assert torch.allclose(near.head_pose[:, 5] - leaving.head_pose[:, 5], asked, atol=1e-4)
+
+
+def test_no_energy_holds_the_head_still_and_keeps_the_eyes_on_target(model) -> None:
+    features = torch.randn(50, 5)
+    lively = generate_motion(features, FAST, model, seeded())
+    still = generate_motion(features, Controls(steps=3, energy=0.0), model, seeded())
+    assert still.head_pose.abs().max() < 1e-6
+    for axis, gaze in ((1, -2), (0, -1)):  # turn + eye stays
+        before = lively.head_pose[:, axis] + lively.facial_dynamics[:, gaze]
+        assert torch.allclose(still.facial_dynamics[:, gaze], before, atol=1e-5)
+
+
+def test_guidance_changes_the_motion(model) -> None:
+    features, wish = torch.randn(24, 5), {"steps": 3, "gaze": (0.3, 0.0)}
+    plain = generate_motion(features, Controls(guidance_audio=0, guidance_gaze=0, **wish), model, seeded()).packed()
+    for more in ({"guidance_audio": 1.0, "guidance_gaze": 0}, {"guidance_audio": 0, "guidance_gaze": 1.0}):
+        assert not torch.allclose(plain, generate_motion(features, Controls(**more, **wish), model, seeded()).packed())
+
+
+@pytest.mark.parametrize(("fps", "frames"), [(25, 50), (30, 60), (24, 48), (50, 100), (60, 120), (10, 20)])
+def test_another_rate_lasts_as_long(fps, frames: int) -> None:
+    motion = Motion.unpacked(torch.randn(50, MOTION))
+    assert len(resampled(motion, fps)) == frames
+
+
+def test_a_straight_line_stays_straight_at_any_rate() -> None:
+    time = (torch.arange(50) + 0.5) / 25
+    line = resampled(Motion.unpacked(time[:, None].repeat(1, MOTION)), 60).packed()
+    expected = (torch.arange(120) + 0.5) / 60
+    inside = slice(2, -2)  # the ends hold their first and last frame
+    assert torch.allclose(line[inside, POSE], expected[inside], atol=1e-5)
+
+
+@pytest.mark.parametrize("fps", [0, -5, 1000, math.nan])
+def test_impossible_rates_are_refused(fps) -> None:
+    with pytest.raises(BadOption):
+        resampled(Motion.unpacked(torch.zeros(5, MOTION)), fps)

@@ -1,0 +1,136 @@
+"""Motion from audio features, window by window (paper section 3.3): long sound at constant memory.
+
+Each window is denoised with the last K frames as context and a few frames of look-ahead, heard but made again by the
+next window, so lips can prepare for what comes. The first window's past is the portrait at rest, in silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vasa_core.clock import FRAME_RATE_HZ
+from vasa_core.controls import ControlCurve, Controls, constant
+from vasa_core.errors import BadOption
+from vasa_core.geometry import CAMERA_DISTANCE_CM
+from vasa_core.latents import MOTION, POSE, Motion
+from vasa_core.motion import CONDITIONS, TRANSLATION_Z, Conditions, MotionTransformer
+from vasa_core.sampler import guided, sample
+
+LOOKAHEAD = 8
+"""Frames (0.32 s) heard beyond those emitted: lips and jaw prepare 120 to 200 ms before the voice."""
+
+HEAD_SHARE = (0.30, 0.40)
+"""Pitch and yaw: how much of the main gaze the head takes over from the eyes (as in the performances trained on)."""
+
+
+def generate_motion(
+    audio_features: Float[Tensor, "frame audio"],
+    controls: Controls | ControlCurve,
+    model: MotionTransformer,
+    generator: torch.Generator,
+) -> Motion:
+    """The whole motion for this sound, one frame per frame of features."""
+    windows = list(motion_windows(audio_features, controls, model, generator))
+    return Motion.unpacked(torch.cat([window.packed() for window in windows]))
+
+
+@torch.inference_mode()
+def motion_windows(
+    audio_features: Float[Tensor, "frame audio"] | Iterable[Float[Tensor, "_ audio"]],
+    controls: Controls | ControlCurve,
+    model: MotionTransformer,
+    generator: torch.Generator,
+) -> Iterator[Motion]:
+    """Pieces of motion in order, each as soon as enough sound is there; features may come whole or in blocks.
+
+    The same features in other blocks give the same motion.
+    """
+    config, curve = model.config, constant(controls)
+    hop = config.window - LOOKAHEAD if config.window > 2 * LOOKAHEAD else config.window
+    past_motion = torch.zeros(1, config.past, MOTION)
+    past_audio: Tensor | None = None
+    start = 0
+    for audio, frames in _audio_windows(audio_features, config.window, hop):
+        if past_audio is None:
+            past_audio = audio[:1, :1].repeat(1, config.past, 1)  # before the clip: as it begins
+        wishes = [curve((start + i + 0.5) / FRAME_RATE_HZ) for i in range(config.window)]
+        conditions = _conditions(audio, past_audio, past_motion, wishes)
+        made = _denoised_window(model, conditions, wishes[0], generator)[:, :frames]
+        past_motion = torch.cat([past_motion, made], dim=1)[:, -config.past :]
+        past_audio = torch.cat([past_audio, audio[:, :frames]], dim=1)[:, -config.past :]
+        yield Motion.unpacked(_as_wished(made[0], wishes[:frames]))
+        start += frames
+
+
+def _audio_windows(
+    features: Tensor | Iterable[Tensor], window: int, hop: int
+) -> Iterator[tuple[Float[Tensor, "1 frame audio"], int]]:
+    """(audio of up to `window` frames, how many of them to emit), never holding more than a block and a window."""
+    waiting: Tensor | None = None
+    for block in [features] if isinstance(features, Tensor) else features:
+        waiting = block.float() if waiting is None else torch.cat([waiting, block.float()])
+        while len(waiting) >= window + 1:  # one more frame: the last window emits all it has
+            yield waiting[None, :window].clone(), hop
+            waiting = waiting[hop:]
+    if waiting is not None and len(waiting):
+        yield waiting[None].clone(), len(waiting)
+
+
+def _conditions(audio: Tensor, past_audio: Tensor, past_motion: Tensor, wishes: list[Controls]) -> Conditions:
+    """C of the paper for one window; frames beyond the end of the sound are marked as not heard."""
+    missing = len(wishes) - audio.shape[1]
+    heard = torch.arange(len(wishes))[None] < audio.shape[1]
+    return Conditions(
+        audio=torch.nn.functional.pad(audio, (0, 0, 0, missing)),
+        heard=heard,
+        past_audio=past_audio,
+        past_motion=past_motion,
+        gaze=torch.tensor([[wish.gaze for wish in wishes]]),
+        head_distance=torch.tensor([[wish.head_distance for wish in wishes]]),
+        emotion=torch.tensor([[wish.emotion_vector() for wish in wishes]]),
+        present=torch.ones(1, len(CONDITIONS), dtype=torch.bool),
+    )
+
+
+def _denoised_window(
+    model: MotionTransformer, conditions: Conditions, wish: Controls, generator: torch.Generator
+) -> Float[Tensor, "1 window motion=56"]:
+    """One sample of the window, guided, back in rad and cm; z counted from the distance asked for."""
+    noise = torch.randn(1, model.config.window, MOTION, generator=generator)
+    guidance = {"audio": wish.guidance_audio, "gaze": wish.guidance_gaze}
+    return model.restored(sample(guided(model.answering(conditions), guidance), noise, wish.steps))
+
+
+def _as_wished(made: Float[Tensor, "frame motion=56"], wishes: list[Controls]) -> Float[Tensor, "frame motion=56"]:
+    """The window with the head's liveliness scaled and the distance put in; the eyes keep their aim meanwhile."""
+    energy = torch.tensor([wish.energy for wish in wishes])[:, None]
+    distance = torch.tensor([wish.head_distance for wish in wishes])
+    share = torch.tensor([[HEAD_SHARE[0] * wish.gaze[1], HEAD_SHARE[1] * wish.gaze[0], 0.0] for wish in wishes])
+    turn = share + energy * (made[:, :3] - share)
+    shift = energy * made[:, 3:POSE]
+    packed = torch.cat([turn, shift, made[:, POSE:]], dim=-1)
+    packed[:, -1] -= turn[:, 0] - made[:, 0]
+    packed[:, -2] -= turn[:, 1] - made[:, 1]
+    packed[:, TRANSLATION_Z] -= (distance - 1) * CAMERA_DISTANCE_CM
+    return packed
+
+
+def resampled(motion: Motion, fps: float | int) -> Motion:
+    """The motion at another frame rate by linear interpolation (turns are small), equally long within one frame.
+
+    Frame k of any rate shows the middle of its own time, (k + 1/2) / fps.
+    """
+    if not 1 <= fps <= 240:
+        raise BadOption(f"The frame rate must lie between 1 and 240 frames a second, not {fps:g}.")
+    packed = motion.packed()
+    if fps == FRAME_RATE_HZ:
+        return motion
+    count = max(1, round(len(packed) * fps / FRAME_RATE_HZ))
+    place = ((torch.arange(count) + 0.5) * (FRAME_RATE_HZ / fps) - 0.5).clamp(0, len(packed) - 1)
+    below = place.floor().long()
+    above = (below + 1).clamp(max=len(packed) - 1)
+    return Motion.unpacked(torch.lerp(packed[below], packed[above], (place - below)[:, None].to(packed)))
