@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from vasa_core.surface import LANDMARKS, LOWER_LIDS, LOWER_LIP, UPPER_LIDS, UPPER_LIP, Surface, between_landmarks
+from vasa_core.surface import EYE_CORNERS, LANDMARKS, LOWER_LIDS, LOWER_LIP, UPPER_LIDS, UPPER_LIP, Surface, between_landmarks
 
 LID_REACH_CM = 0.75
 LIP_REACH_CM = 0.6
@@ -18,6 +18,15 @@ WIDEST_LIDS = 1.35
 
 SHUT_SHARE = 0.07
 """Lids within this share of a full blink count as shut."""
+
+OVERLAP_SHARE = 0.10
+"""A shut upper lid overlaps the lower one by this share of the opening: landmarks lie a little inside the lids' edges."""
+
+FORWARD_CM = 0.12
+"""How far a shut upper lid stands in front of the lower one."""
+
+LASH_SHARE = 0.85
+"""The skin next to the lid's edge goes along with it, lashes unstretched; the fold above gives."""
 
 
 class Contact:
@@ -34,7 +43,7 @@ class Contact:
             upper, lower = np.array(upper), np.array(lower)
             opening = np.maximum(blink[lower, 1] - blink[upper, 1], 0.06)
             reach = _reach(person, upper, LID_REACH_CM) * _side(person, upper, lower, above=True)
-            self.lids.append((upper, lower, opening, _exact(surface, reach, upper)))
+            self.lids.append((upper, lower, opening, _exact(surface, reach, upper), _lashes(surface, upper)))
         upper, lower = np.array(UPPER_LIP), np.array(LOWER_LIP)
         self.lips = upper, lower
         self.lip_gap = np.maximum(rest[upper, 1] - rest[lower, 1], 0)
@@ -44,18 +53,32 @@ class Contact:
     def __call__(self, displacement: Float[np.ndarray, "face 3"]) -> Float[np.ndarray, "face 3"]:
         """The displacement with shut lids shut and closed lips closed."""
         moved = displacement.copy()
-        for upper, lower, opening, reach in self.lids:
+        for upper, lower, opening, reach, (lash, edge, fold) in self.lids:
             change = displacement[upper, 1] - displacement[lower, 1]
             share = 1 + change / opening
             share = np.clip((share - SHUT_SHARE) / (1 - SHUT_SHARE), 0, WIDEST_LIDS)
             gap = self.rest[upper] - self.rest[lower]
-            wanted = displacement[lower] + self.rest[lower] + share[:, None] * gap - self.rest[upper]
+            kept = np.where(share < 1, share * (1 + OVERLAP_SHARE) - OVERLAP_SHARE, share)
+            wanted = displacement[lower] + self.rest[lower] + kept[:, None] * gap - self.rest[upper]
+            wanted[:, 2] += FORWARD_CM * np.clip(1 - share, 0, 1)
             moved += reach @ (wanted - displacement[upper])
+            moved[lash] = LASH_SHARE * moved[edge] + (1 - LASH_SHARE) * moved[fold]
         upper, lower = self.lips
         overlap = np.minimum(self.lip_gap + displacement[upper, 1] - displacement[lower, 1], 0)
         half = np.zeros((len(overlap), 3), np.float32)
         half[:, 1] = -overlap / 2
         return moved + self.upper_reach @ half - self.lower_reach @ half
+
+
+def _lashes(surface: Surface, upper: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The subdivided vertices just above the lid's edge, each with the edge landmark and the fold landmark it lies between."""
+    a, b = between_landmarks(surface)
+    on_a, on_b = np.isin(a, upper), np.isin(b, upper)
+    corners = [corner for eye in EYE_CORNERS for corner in eye]
+    single = (on_a ^ on_b) & ~np.isin(a, corners) & ~np.isin(b, corners)
+    vertex = np.where(single)[0]
+    edge, fold = np.where(on_a, a, b)[vertex], np.where(on_a, b, a)[vertex]
+    return vertex + LANDMARKS, edge, fold
 
 
 def _reach(points: np.ndarray, contour: np.ndarray, reach_cm: float) -> np.ndarray:

@@ -20,7 +20,7 @@ from vasa_core.landmarks import CROP_PX
 from vasa_core.latents import DYNAMICS, EXPRESSION
 from vasa_core.mouth import draw_mouth, mouth_light, seat_cavity
 from vasa_core.portrait import RIM_REACH_SHARE, SHEET_CELLS, Portrait, sample_volume
-from vasa_core.surface import EYE_CORNERS, LIP_CORNERS, Surface
+from vasa_core.surface import EYE_CORNERS, LIP_CORNERS, UPPER_LIDS, UPPER_LIP, Surface
 
 EXPRESSION_REACH_SHARE = 0.45
 """Expression moves the sheet outside the face up to this share of the face's width away: the neck under a falling jaw."""
@@ -44,6 +44,22 @@ def boundary_loops(triangles: np.ndarray) -> list[np.ndarray]:
                 break
         loops.append(np.array(loop))
     return loops
+
+
+def corner_paths(loop: np.ndarray, start: int, end: int, upper: int) -> tuple[np.ndarray, np.ndarray]:
+    """The contour's upper and lower way from one corner to the other; `upper` is a vertex of the upper one."""
+    loop = np.roll(loop, -int(np.where(loop == start)[0][0]))
+    turn = int(np.where(loop == end)[0][0])
+    there, back = loop[: turn + 1], np.concatenate([loop[turn:], loop[:1]])[::-1]
+    return (there, back) if upper in there else (back, there)
+
+
+def opening(points: Float[np.ndarray, "vertex 2"], upper: np.ndarray, lower: np.ndarray) -> Float[np.ndarray, "n 2"]:
+    """The contour in pixels; where the upper way has passed below the lower one, they overlap and nothing is open."""
+    above, below = points[upper], points[lower]
+    crossed = (above[:, 1] > below[:, 1])[:, None]
+    middle = (above + below) / 2
+    return np.concatenate([np.where(crossed, middle, above), np.where(crossed, middle, below)[::-1]])
 
 
 class Decoder:
@@ -75,7 +91,8 @@ class Decoder:
         loops = boundary_loops(self.triangles)
         find = {corner: loop for loop in loops for corner in loop.tolist()}
         self.lid_loops = [find[EYE_CORNERS[k][0]] for k in (0, 1)]
-        self.lip_loop = find[LIP_CORNERS[0]]
+        self.lid_paths = [corner_paths(find[EYE_CORNERS[k][0]], *EYE_CORNERS[k], UPPER_LIDS[k][3]) for k in (0, 1)]
+        self.lip_paths = corner_paths(find[LIP_CORNERS[0]], *LIP_CORNERS, UPPER_LIP[4])
         self.oval = find[10]
 
     def _face_attributes(self, source: np.ndarray) -> None:
@@ -115,10 +132,11 @@ class Decoder:
         posed = self._moved(self.portrait.posed(canonical), head_pose)
         projected = self.camera.project(posed)
         frame = self._pixels(projected, self._sheet(canonical, projected, head_pose))
-        draw_mouth(frame, self.surface, self.light, canonical, posed, projected, projected[self.lip_loop, :2])
+        lips = opening(projected[:, :2], *self.lip_paths)
+        draw_mouth(frame, self.surface, self.light, canonical, posed, projected, lips)
         shift = gaze_shift_px(facial_dynamics[EXPRESSION:], self.portrait.rotation, self.camera.scale_px)
-        for k, loop in enumerate(self.lid_loops):
-            draw_eye(frame, self.eyes[k], projected[loop, :2], self._eye_transform(k, head_pose), shift)
+        for k, paths in enumerate(self.lid_paths):
+            draw_eye(frame, self.eyes[k], opening(projected[:, :2], *paths), self._eye_transform(k, head_pose), shift)
         return frame
 
     def _deformed(self, facial_dynamics: np.ndarray) -> np.ndarray:

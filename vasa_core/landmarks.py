@@ -25,6 +25,14 @@ SECOND_FACE_SHARE = 0.4
 """A second face at least this large compared with the first makes the choice ambiguous."""
 
 
+LID_RINGS = (
+    (33, 246, 161, 160, 159, 158, 157, 173, 133, 155, 154, 153, 145, 144, 163, 7),
+    (263, 466, 388, 387, 386, 385, 384, 398, 362, 382, 381, 380, 374, 373, 390, 249),
+)
+LID_SEARCH_SHARE = 0.35
+"""The white is searched this share of the eye's width beyond the lids."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class FaceCrop:
     """The square crop, the landmarks in it (pixels), the way back, and how much of the crop the picture really covers."""
@@ -58,7 +66,70 @@ def crop_face(picture: UInt8[np.ndarray, "height width 3"]) -> FaceCrop:
     crop = _cut(picture, transform)
     again = _meshes(crop)
     landmarks = again[0] if again else coarse @ transform[:, :2].T + transform[:, 2]
+    landmarks = widen_lids(crop, landmarks)
     return FaceCrop(crop=crop, landmarks=landmarks.astype(np.float32), crop_from_picture=transform.astype(np.float32))
+
+
+def widen_lids(crop: UInt8[np.ndarray, "512 512 3"], landmarks: Float[np.ndarray, "478 2"]) -> Float[np.ndarray, "478 2"]:
+    """The landmarks with the lids moved out to where the white of the eye really ends.
+
+    MediaPipe knows human proportions and draws its lids inside the large eyes of cartoons; there the white goes on beyond them.
+    """
+    moved = landmarks.copy()
+    soft = cv2.GaussianBlur(crop, (0, 0), 0.8).astype(np.float32)
+    for iris, ring in zip((468, 473), LID_RINGS, strict=True):
+        ring = np.array(ring)
+        contour = landmarks[ring]
+        shift = _white_beyond(soft, contour, landmarks[iris], landmarks[iris + 1 : iris + 5])
+        shift = (np.roll(shift, 1, 0) + 2 * shift + np.roll(shift, -1, 0)) / 4
+        width = np.ptp(contour[:, 0])
+        distance = np.linalg.norm(landmarks[:468, None] - contour[None], axis=-1)
+        nearest = distance.min(1)
+        share = np.exp(-(distance - nearest[:, None]) / (0.06 * width))
+        share *= (np.exp(-((nearest / (0.4 * width)) ** 2)) / share.sum(1))[:, None]
+        share[ring] = np.eye(len(ring))
+        moved[:468] += share @ shift
+    return moved.astype(np.float32)
+
+
+def _white_beyond(soft: np.ndarray, contour: np.ndarray, iris: np.ndarray, iris_ring: np.ndarray) -> np.ndarray:
+    """How far outwards from each contour point the white of the eye continues, as vectors in pixels."""
+    centre = contour.mean(0)
+    radius = np.linalg.norm(iris_ring - iris, axis=1).mean()
+    inner = np.linspace(0.15, 0.95, 9)[:, None, None] * (contour - centre) + centre
+    inner = inner.reshape(-1, 2)
+    inner = inner[np.linalg.norm(inner - iris, axis=1) > 1.1 * radius]
+    if len(inner) < 8:
+        return np.zeros_like(contour)
+    colours = _at(soft, inner)
+    white = np.median(colours[colours.sum(1) >= np.percentile(colours.sum(1), 60)], 0)
+    width = np.ptp(contour[:, 0])
+    outwards = contour - centre
+    outwards /= np.maximum(np.linalg.norm(outwards, axis=1, keepdims=True), 1e-6)
+    steps = np.arange(0, LID_SEARCH_SHARE * width, 0.5)
+    path = contour[None] + steps[:, None, None] * outwards[None]
+    skin = np.median(_at(soft, contour + 0.45 * width * outwards), 0)
+    here = _at(soft, path.reshape(-1, 2)).reshape(len(steps), len(contour), 3)
+    to_white, to_skin = np.linalg.norm(here - white, axis=-1), np.linalg.norm(here - skin, axis=-1)
+    if white.min() < 0.95 * skin.min():  # no white to speak of: a small, dark or half-closed eye keeps its lids
+        return np.zeros_like(contour)
+    is_white = to_white < 0.9 * to_skin
+    in_iris = np.linalg.norm(path - iris, axis=-1) < 1.25 * radius
+    reach = np.zeros(len(contour))
+    for k in range(len(contour)):  # the last white pixel, a pixel of noise allowed
+        gap = 0
+        for step, white_here, iris_here in zip(steps, is_white[:, k], in_iris[:, k], strict=True):
+            gap = 0 if white_here or iris_here else gap + 1
+            if white_here:
+                reach[k] = step
+            if gap > 2:
+                break
+    return reach[:, None] * outwards
+
+
+def _at(picture: np.ndarray, points: np.ndarray) -> np.ndarray:
+    x, y = points.round().astype(int).clip(0, picture.shape[0] - 1).T
+    return picture[y, x]
 
 
 def person_matte(crop: UInt8[np.ndarray, "512 512 3"]) -> Float[np.ndarray, "512 512"]:

@@ -14,7 +14,7 @@ from jaxtyping import Float, UInt8
 
 from vasa_core.eyes import polygon_mask
 from vasa_core.geometry import empty_depth, rasterise, vertex_normals
-from vasa_core.surface import LIP_CORNERS, LOWER_LIP, UPPER_LIP, Surface
+from vasa_core.surface import LIP_CORNERS, LOWER_LIDS, LOWER_LIP, UPPER_LIDS, UPPER_LIP, Surface
 
 UPPER_TEETH_CM = (0.86, 0.67, 0.78, 0.70, 0.66, 1.0)
 LOWER_TEETH_CM = (0.53, 0.60, 0.68, 0.70, 0.72, 1.0)
@@ -24,6 +24,9 @@ OVERSAMPLING = 2
 BACKDROP, UPPER, LOWER, TONGUE = 0.0, 1.0, 2.0, 3.0
 SHOW_CM = 0.36
 """The upper teeth hang this much lower than in the training world: an open mouth then shows their edges, as most do."""
+
+HIDE_CM = 0.22
+"""The lower teeth stand this much lower than there: the lower lip mostly hides them in speech."""
 
 NEAR_CM, FAR_CM = 11.0, 4.5
 """Depth, in head coordinates, at which the inside of the mouth is fully lit, and at which it is dark."""
@@ -47,7 +50,9 @@ def mouth_light(crop: UInt8[np.ndarray, "512 512 3"], landmarks: Float[np.ndarra
     lips = np.median(soft[_rows(landmarks, [14, 17, 0, 13, 84, 314])], 0)
     level = skin.max()
     tint = skin / max(level, 1)
-    teeth = (0.35 * tint + 0.65 * np.array([1.0, 0.965, 0.90])) * np.clip(1.08 * level, 70, 232)
+    # skin may be dark where the light is bright: the whites of the eyes tell the light
+    white = max(1.05 * level, 1.1 * _eye_white(soft, landmarks))
+    teeth = (0.35 * tint + 0.65 * np.array([1.0, 0.965, 0.90])) * np.clip(white, 80, 235)
     red = 0.5 * lips + 0.5 * np.array([1.0, 0.55, 0.52]) * level * 0.75
     return MouthLight(
         teeth=teeth.astype(np.float32),
@@ -55,6 +60,16 @@ def mouth_light(crop: UInt8[np.ndarray, "512 512 3"], landmarks: Float[np.ndarra
         tongue=(red * 0.95).astype(np.float32),
         dark=(np.array([0.20, 0.075, 0.07]) * level * 0.75).astype(np.float32),
     )
+
+
+def _eye_white(soft: np.ndarray, landmarks: np.ndarray) -> float:
+    """The lightest tenth of what shows between the lids."""
+    values = []
+    for upper, lower in zip(UPPER_LIDS, LOWER_LIDS, strict=True):
+        between = np.linspace(landmarks[list(upper)], landmarks[list(lower)], 7)[1:-1].reshape(-1, 2)
+        x, y = between.round().astype(int).clip(0, soft.shape[0] - 1).T
+        values.append(np.percentile(soft[y, x].max(-1), 90))
+    return float(np.mean(values))
 
 
 def seat_cavity(surface: Surface, rest: Float[np.ndarray, "vertex 3"]) -> Float[np.ndarray, "vertex 3"]:
@@ -67,7 +82,7 @@ def seat_cavity(surface: Surface, rest: Float[np.ndarray, "vertex 3"]) -> Float[
     seated = rest.copy()
     for part in ("upper_teeth", "lower_teeth", "tongue"):
         seated[surface.parts[part]] = template[surface.parts[part]] * (width, 1, 1) + shift
-    seated[surface.parts["lower_teeth"], 1] += SHOW_CM
+    seated[surface.parts["lower_teeth"], 1] += SHOW_CM - HIDE_CM
     return seated.astype(np.float32)
 
 
@@ -148,10 +163,10 @@ def _teeth(u: np.ndarray, v: np.ndarray, lit: np.ndarray, widths: tuple[float, .
     half = np.array(widths)[index] / 2
     across = (np.abs(u) - ends[index] - half) / half  # -1 .. 1 over one tooth
     seam = np.clip((1 - np.abs(across)) * half / 0.07, 0, 1)
-    edge = 1 - 0.10 * np.abs(across) ** 4 - 0.05 * (index == 1)
+    edge = 1 - 0.05 * np.abs(across) ** 4 - 0.05 * (index == 1)
     gum = 0.02 + 0.20 * across**2
     enamel = light.teeth * (0.92 + 0.08 * np.clip(1 - np.abs(across) ** 2, 0, 1))[:, None]
-    enamel *= (0.78 + 0.22 * seam)[:, None] * (0.94 + 0.06 * np.clip(v, 0, 1))[:, None]
+    enamel *= (0.84 + 0.16 * seam)[:, None] * (0.94 + 0.06 * np.clip(v, 0, 1))[:, None]
     flesh = np.clip((gum - v) / 0.10, 0, 1)[:, None]
     colour = (enamel * (1 - flesh) + light.gums * flesh) * lit[:, None]
     past = np.clip((v - edge) / 0.05, 0, 1)[:, None]
