@@ -34,7 +34,11 @@ NOT_ASSETS = ("refresh.py", "portraits/cast.json")
 def files() -> list[Path]:
     """Every asset, in the order of the table."""
     found = (path for path in FOLDER.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-    return sorted(path for path in found if name(path) not in NOT_ASSETS and path.suffix != ".md" and not path.name.startswith("."))
+    return sorted(
+        path
+        for path in found
+        if name(path) not in NOT_ASSETS and path.suffix != ".md" and not path.name.startswith(".")
+    )
 
 
 def name(path: Path) -> str:
@@ -46,9 +50,8 @@ def known_rows() -> dict[str, list[str]]:
     """The rows of the table as it stands: file -> [origin, licence, sha256]."""
     if not TABLE.is_file():
         return {}
-    lines = [line for line in TABLE.read_text().splitlines() if line.startswith("| `")]
-    cells = [[cell.strip(" `") if i in (0, 3) else cell.strip() for i, cell in enumerate(line.strip("|").split("|"))] for line in lines]
-    return {file: rest for file, *rest in cells}
+    rows = [line.split("|")[1:-1] for line in TABLE.read_text().splitlines() if line.startswith("| `")]
+    return {file.strip(" `"): [origin.strip(), licence.strip(), sha.strip(" `")] for file, origin, licence, sha in rows}
 
 
 def main() -> None:
@@ -60,7 +63,7 @@ def main() -> None:
         rows.append(f"| `{file}` | {origin} | {licence} | `{file_sha256(path)}` |")
     TABLE.write_text(HEADER + "\n".join(rows) + "\n")
     portraits = [path for path in files() if path.parent.name == "portraits" and path.suffix in PICTURES]
-    cast = {path.name: {"file": file_sha256(path), "pixels": pixels_sha256(load_picture(path))} for path in portraits}
+    cast = {p.name: {"file": file_sha256(p), "pixels": pixels_sha256(load_picture(p))} for p in portraits}
     CAST_LIST.write_text(json.dumps(cast, indent=2) + "\n")
     print(f"{len(rows)} files in {TABLE.name}, {len(cast)} portraits in {CAST_LIST.name}")
 

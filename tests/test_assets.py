@@ -22,7 +22,8 @@ def table() -> dict[str, tuple[str, str, str]]:
 
 def present() -> dict[str, str]:
     """file -> sha256, as the files are."""
-    found = {p.relative_to(ASSETS).as_posix(): p for p in ASSETS.rglob("*") if p.is_file() and "__pycache__" not in p.parts}
+    files = [path for path in ASSETS.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    found = {path.relative_to(ASSETS).as_posix(): path for path in files}
     return {
         name: hashlib.sha256(path.read_bytes()).hexdigest()
         for name, path in found.items()
@@ -61,7 +62,8 @@ def portraits() -> list[str]:
 def test_each_portrait_is_known_as_our_own(portrait):
     picture = load_picture(ASSETS / portrait)
     assert grant_for(picture, None, "speak").basis == "our own cast"
-    assert json.loads((ASSETS / "portraits/cast.json").read_text())[ASSETS.joinpath(portrait).name]["pixels"] == pixels_sha256(picture)
+    listed = json.loads((ASSETS / "portraits/cast.json").read_text())[portrait.split("/")[-1]]
+    assert listed == {"file": present()[portrait], "pixels": pixels_sha256(picture)}
 
 
 def test_the_cast_list_names_no_other_picture():

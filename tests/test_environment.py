@@ -10,6 +10,7 @@ import pytest
 from conftest import REPOSITORY
 
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+TRAINING = ("vasa_core/world/", "vasa_core/train/")
 EXTRAS = PROJECT["optional-dependencies"]
 
 
@@ -90,5 +91,5 @@ def test_everything_imported_is_declared(folder):
     distributions = packages_distributions()
     for package, importers in third_party_imports(folder).items():
         names = {name(d) for d in distributions.get(package, [package])}
-        runs_for_users = {i for i in importers if i.startswith("vasa_core/") and not i.startswith(("vasa_core/world/", "vasa_core/train/"))}
-        assert names & (core if runs_for_users else set(direct())), f"{package}, imported by {sorted(importers)}"
+        at_run_time = {i for i in importers if i.startswith("vasa_core/") and not i.startswith(TRAINING)}
+        assert names & (core if at_run_time else set(direct())), f"{package}, imported by {sorted(importers)}"

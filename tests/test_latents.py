@@ -40,5 +40,5 @@ def test_a_motion_cannot_be_changed():
 
 
 def test_frames_that_do_not_match_are_refused():
-    with pytest.raises(Exception, match="(?s)facial_dynamics.*frame"):
+    with pytest.raises(Exception, match=r"(?s)facial_dynamics.*frame"):
         Motion(head_pose=torch.zeros(5, POSE), facial_dynamics=torch.zeros(4, DYNAMICS))

@@ -33,7 +33,9 @@ def test_png_is_read_exactly(saved, picture):
     assert np.array_equal(load_picture(saved(picture)), picture)
 
 
-@pytest.mark.parametrize(("name", "options"), [("p.jpg", {"quality": 95}), ("p.webp", {"quality": 95}), ("p.bmp", {}), ("p.tif", {})])
+@pytest.mark.parametrize(
+    ("name", "options"), [("p.jpg", {"quality": 95}), ("p.webp", {"quality": 95}), ("p.bmp", {}), ("p.tif", {})]
+)
 def test_other_formats_show_the_same_picture(saved, picture, name, options):
     assert difference(load_picture(saved(picture, name, **options)), picture).mean() < 3
 
@@ -111,7 +113,10 @@ def test_black_and_white_is_black_and_white(saved):
 
 
 def test_cmyk_shows_the_same_colours(saved, picture):
-    assert difference(load_picture(saved(Image.fromarray(picture).convert("CMYK"), "p.jpg", quality=95)), picture).mean() < 3
+    assert (
+        difference(load_picture(saved(Image.fromarray(picture).convert("CMYK"), "p.jpg", quality=95)), picture).mean()
+        < 3
+    )
 
 
 def test_an_srgb_profile_changes_nothing(saved, picture):

@@ -45,7 +45,9 @@ def place(module: str) -> int:
     for pattern in (module, f"{module.split('.')[0]}.*"):
         if pattern in ORDER:
             return ORDER.index(pattern)
-    raise AssertionError(f"vasa_core.{module} has no place in the order of modules: give it one, above all that import it")
+    raise AssertionError(
+        f"vasa_core.{module} has no place in the order of modules: give it one, above all that import it"
+    )
 
 
 def our_imports(path: Path) -> set[str]:
@@ -129,7 +131,9 @@ def media_writes(tree: ast.AST) -> list[str]:
         owner = ast.unparse(function.value) if isinstance(function, ast.Attribute) else ""
         arguments = {a.value for a in [*call.args, *(k.value for k in call.keywords)] if isinstance(a, ast.Constant)}
         writes = called in MEDIA_WRITERS
-        writes |= called == "open" and owner in ("av", "wave", "soundfile", "sf") and bool(arguments & {"w", "wb", "a", "r+"})
+        writes |= (
+            called == "open" and owner in ("av", "wave", "soundfile", "sf") and bool(arguments & {"w", "wb", "a", "r+"})
+        )
         writes |= called == "write" and owner in ("soundfile", "sf", "wavfile", "scipy.io.wavfile")
         writes |= called == "save" and owner not in ("torch", "np", "numpy", "portrait", "portraits")
         if writes:
@@ -179,11 +183,17 @@ def tracked_text() -> list[Path]:
 
 def test_nothing_names_the_machine_it_was_written_on():
     machine = re.compile(r"(?<![\w.])/(work|farm|root|home|opt)/\w")
-    named = [p.name for p in tracked_text() if p.name != "test_structure.py" and machine.search(p.read_text(errors="ignore"))]
+    named = [
+        p.name for p in tracked_text() if p.name != "test_structure.py" and machine.search(p.read_text(errors="ignore"))
+    ]
     assert not named
 
 
 def test_the_readme_map_names_every_module():
     readme = (REPOSITORY / "README.md").read_text()
-    missing = [module_name(p) for p in MODULES if p.name != "__init__.py" and f"`{p.relative_to(PACKAGE).as_posix()}`" not in readme]
+    missing = [
+        module_name(p)
+        for p in MODULES
+        if p.name != "__init__.py" and f"`{p.relative_to(PACKAGE).as_posix()}`" not in readme
+    ]
     assert not missing

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from vasa_core.trust.release import Released
 
 INTERRUPTED = 130
+USUAL_INTENSITY = 0.8
 DEBUG = "VASA_DEBUG"
 """Set in the environment, it lets tracebacks and the libraries' own log lines through."""
 
@@ -44,7 +45,7 @@ def speak(
     gaze: Annotated[str, typer.Option(help="Main gaze in degrees: yaw (> 0 to the right),pitch (> 0 down).")] = "0,0",
     distance: Annotated[float, typer.Option(help="Head distance as a ratio: 1.2 is a fifth farther away.")] = 1.0,
     emotion: Annotated[str, typer.Option(help="Mood, with intensity if wanted: happy or happy:0.5.")] = "neutral",
-    guidance_audio: Annotated[float, typer.Option(help="How strictly lips follow the sound; 0 is plain sampling.")] = 0.5,
+    guidance_audio: Annotated[float, typer.Option(help="How strictly lips follow the sound; 0 is unguided.")] = 0.5,
     guidance_gaze: Annotated[float, typer.Option(help="How strictly eyes follow --gaze.")] = 1.0,
     steps: Annotated[int, typer.Option(help="Denoising steps per window.")] = 10,
     size: Size = 512,
@@ -62,7 +63,8 @@ def speak(
         guidance_audio=guidance_audio,
         guidance_gaze=guidance_gaze,
         steps=steps,
-        **_emotion(emotion),
+        emotion=_emotion(emotion)[0],
+        emotion_intensity=_emotion(emotion)[1],
     )
     released = _studio().speak(
         portrait, audio, out, controls, consent=consent, seed=seed, fps=fps, size=size, full_picture=full_picture
@@ -151,12 +153,10 @@ def _radians(degrees: tuple[float, float]) -> tuple[float, float]:
     return radians(degrees[0]), radians(degrees[1])
 
 
-def _emotion(text: str) -> dict[str, object]:
-    name, separator, intensity = text.partition(":")
-    if not separator:
-        return {"emotion": name}
+def _emotion(text: str) -> tuple[str, float]:
+    name, _, intensity = text.partition(":")
     try:
-        return {"emotion": name, "emotion_intensity": float(intensity)}
+        return name, float(intensity or USUAL_INTENSITY)
     except ValueError:
         raise BadOption(f"--emotion takes a name, or a name and a number as in happy:0.5; not '{text}'.") from None
 
@@ -166,7 +166,7 @@ def _weights(text: str) -> dict[str, float]:
         pairs = [part.split("=") for part in text.split(",") if part.strip()]
         return {name.strip(): float(weight) for name, weight in pairs}
     except ValueError:
-        raise BadOption(f"--expression takes names with weights, as in jawOpen=0.3,mouthSmile=0.5; not '{text}'.") from None
+        raise BadOption(f"--expression takes weights, as in jawOpen=0.3,mouthSmile=0.5; not '{text}'.") from None
 
 
 # ---- running ------------------------------------------------------------------------------------------------------

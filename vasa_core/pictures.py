@@ -53,7 +53,7 @@ def _decoded(path: Path) -> Image.Image:
     except UnidentifiedImageError:
         raise BadPortrait(f"{path} is not a picture we can read; use JPEG, PNG, WebP or HEIC.") from None
     except Image.DecompressionBombError:
-        raise BadPortrait(f"{path} is too large to open; scale it to {LONGEST_SIDE_PX} pixels on its long side.") from None
+        raise BadPortrait(f"{path} is too large to open; scale it down to {LONGEST_SIDE_PX} pixels.") from None
     except (OSError, SyntaxError, ValueError, EOFError, RuntimeError):  # what Pillow's decoders raise on broken files
         raise BadPortrait(f"{path} is damaged or cut off; copy or download it again.") from None
 
@@ -67,7 +67,7 @@ def _in_srgb(picture: Image.Image) -> Image.Image:
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         return ImageCms.profileToProfile(picture, source, ImageCms.createProfile("sRGB"), outputMode=target) or picture
-    except (ImageCms.PyCMSError, OSError, ValueError):  # a broken or mismatched profile: the plain values are the best we have
+    except (ImageCms.PyCMSError, OSError, ValueError):  # a broken or mismatched profile: take the values as they are
         return picture
 
 

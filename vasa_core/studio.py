@@ -1,4 +1,4 @@
-"""The few calls that the command line, the notebooks and the demo need: a portrait made ready, speaking, or in one pose.
+"""The few calls a command line, a notebook or a demo needs: a portrait made ready, speaking, or in one pose.
 
     studio = Studio()
     studio.speak("portrait.png", "speech.wav", "out.mp4")
@@ -29,7 +29,7 @@ from vasa_core.clock import FRAME_RATE_HZ, SAMPLE_RATE_HZ
 from vasa_core.controls import Controls
 from vasa_core.errors import BadOption
 from vasa_core.landmarks import CROP_PX
-from vasa_core.latents import DYNAMICS, GAZE, POSE, Motion
+from vasa_core.latents import DYNAMICS, GAZE, Motion
 from vasa_core.ledger import Ledger
 from vasa_core.motion import MotionTransformer, load_motion_model
 from vasa_core.pictures import load_picture
@@ -155,7 +155,9 @@ class Studio:
         for frame in render_frames(portrait, moments, self.surface, CROP_PX if full else size):
             yield whole(frame) if whole else frame
 
-    def _facial_dynamics(self, expression: dict[str, float], gaze: tuple[float, float]) -> Float[np.ndarray, " dynamics"]:
+    def _facial_dynamics(
+        self, expression: dict[str, float], gaze: tuple[float, float]
+    ) -> Float[np.ndarray, " dynamics"]:
         for name, weight in expression.items():
             _check_between(f"--expression {name}", weight, -1.0, 1.0)
         for name, degrees, limit in zip(("yaw", "pitch"), gaze, GAZE_LIMIT_DEG, strict=True):
@@ -196,7 +198,8 @@ def _check_between(option: str, value: float, low: float, high: float) -> None:
 def _did_you_mean(name: str, known: Iterable[str]) -> str:
     names = sorted({k.removesuffix("_L").removesuffix("_R") for k in known})
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    return f"There is no expression '{name}'; " + (f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(names)}.")
+    hint = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(names)}."
+    return f"There is no expression '{name}'; {hint}"
 
 
 def at_rate(windows: Iterable[Motion], fps: int, count: int) -> Iterator[Motion]:

@@ -61,7 +61,7 @@ class Grant:
     def check(self, purpose: str, on: date | None = None) -> None:
         """Refuses when this grant is for something else or has run out."""
         if purpose != self.purpose:
-            raise ConsentRefused(f"This grant is for '{self.purpose}', not for '{purpose}'; ask for one for '{purpose}'.")
+            raise ConsentRefused(f"This grant is for '{self.purpose}', not for '{purpose}'; ask for another.")
         if self.expiry is not None and (on or date.today()) > self.expiry:
             raise ConsentRefused(f"The consent ran out on {self.expiry}; ask the person again.")
 
@@ -87,7 +87,7 @@ def grant_for(
     path = Path(portrait_path) if portrait_path is not None else None
     pixels = pixels_sha256(picture)
     if purpose not in PURPOSES:
-        raise ConsentRefused(f"'{purpose}' is not something we do; a portrait may be used to {' or to '.join(PURPOSES)}.")
+        raise ConsentRefused(f"A portrait may be used to {' or to '.join(PURPOSES)}, not to '{purpose}'.")
     if consent is None and _is_our_cast(pixels, path):
         return _granted(purpose, "our own cast", pixels, expiry=None)
     if consent is None:
@@ -133,8 +133,10 @@ def template(portrait_path: Path | None = None, on: date | None = None) -> str:
     """A consent statement to fill in, as TOML; bound to the portrait when one is given."""
     on = on or date.today()
     until = on.replace(year=on.year + 1, day=min(on.day, 28))
-    bound = f'portrait_sha256 = "{file_sha256(portrait_path)}"  # {portrait_path.name}' if portrait_path else (
-        '# portrait_sha256 = "..."  # binds this to one picture: vasa consent-template PORTRAIT fills it in'
+    bound = (
+        f'portrait_sha256 = "{file_sha256(portrait_path)}"  # {portrait_path.name}'
+        if portrait_path
+        else ('# portrait_sha256 = "..."  # binds this to one picture: vasa consent-template PORTRAIT fills it in')
     )
     return f'''# Consent to animate a portrait. Keep it with the signed paper or the message it was taken from.
 subject = "{PLACEHOLDER}: who is shown"
@@ -166,7 +168,7 @@ def _statement(fields: dict[str, object], path: Path) -> Statement:
     texts = ("subject", "statement", "recorded_by")
     known = {*texts, "date", "expiry", "purposes", "portrait", "portrait_sha256"}
     if unknown := sorted(fields.keys() - known):
-        raise ConsentRefused(f"{path} has a field we do not know, '{unknown[0]}'; the fields are {', '.join(sorted(known))}.")
+        raise ConsentRefused(f"{path} has an unknown field, '{unknown[0]}'; there are {', '.join(sorted(known))}.")
     for name in texts:
         if not str(fields.get(name, "")).strip() or PLACEHOLDER in str(fields[name]):
             raise ConsentRefused(f"{path} does not say '{name}'; fill it in.")
@@ -207,7 +209,7 @@ def _check(statement: Statement, path: Path | None, pixels: str, purpose: str, o
     if statement.portrait_sha256 is not None:
         ours = {pixels, file_sha256(path)} if path is not None and path.is_file() else {pixels}
         if statement.portrait_sha256.lower() not in ours:
-            raise ConsentRefused("The consent was given for another picture: its portrait_sha256 is not this portrait's.")
+            raise ConsentRefused("The consent is for another picture: its portrait_sha256 is not this portrait's.")
 
 
 def _attested(path: Path | None, purpose: str, ask: Callable[[str], str] | None, on: date) -> Statement:
@@ -222,6 +224,4 @@ def _attested(path: Path | None, purpose: str, ask: Callable[[str], str] | None,
     typed = ask(f"If this person agreed to it, type: {ATTESTATION}").strip()
     if not subject or typed.rstrip(".").lower() != ATTESTATION.lower():
         raise ConsentRefused("No consent was attested, so nothing was made.")
-    return Statement(
-        subject=subject, statement=typed, recorded_by="terminal", date=on, expiry=on, purposes=(purpose,)
-    )
+    return Statement(subject=subject, statement=typed, recorded_by="terminal", date=on, expiry=on, purposes=(purpose,))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import InitVar, dataclass
 from fractions import Fraction
 from importlib.metadata import PackageNotFoundError, version
@@ -33,6 +33,7 @@ VIDEO_SUFFIXES = (".mp4",)
 STILL_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 SOUND_RATE_HZ = 48_000  # the rate of the file that leaves, what browsers play; not the engine's own
 SOUND_BIT_RATE = 128_000
+MP4 = {"movflags": "+faststart"}  # the index first, so that browsers start at once
 X264 = {"crf": "18", "preset": "veryfast"}
 EXIF_IMAGE_DESCRIPTION = 0x010E
 
@@ -86,16 +87,14 @@ def release_video(
 ) -> Released:
     """Labels and writes the frames with their sound as H.264 and AAC, frame by frame as they come.
 
-    `sound` is a file, heard at its own quality from its first sample, or mono samples at the engine's rate. It is cut to
-    the frames' length. `progress` is called with 1 after each frame.
+    `sound` is a file, heard at its own quality from its first sample, or mono samples at the engine's rate. It is cut
+    to the frames' length. `progress` is called with 1 after each frame.
     """
     grant.check("speak")
     out, ledger = check_output(out), ledger or Ledger()
-    with _moved_into_place(out) as unfinished, av.open(unfinished, "w", format="mp4", options={"movflags": "+faststart"}) as file:
+    with _moved_into_place(out) as unfinished, _opened(unfinished, ledger) as file:
         file.metadata.update(_declaration("video", grant))
         count = _write(file, frames, sound, fps, ledger, progress)
-        with ledger.stage("encode"):
-            file.close()
     return Released(path=out, frames=count, duration_s=count / fps, seconds=dict(ledger.seconds), seal=_SEAL)
 
 
@@ -145,9 +144,24 @@ def _moved_into_place(out: Path) -> Iterator[Path]:
     unfinished = _unfinished(out)
     try:
         yield unfinished
-        os.replace(unfinished, out)
+        unfinished.replace(out)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def _opened(unfinished: Path, ledger: Ledger) -> Iterator[av.container.OutputContainer]:
+    """An MP4 file to write; what stopped the writing is never hidden by what then fails in closing it."""
+    with _writing(ledger):
+        file = av.open(unfinished, "w", format="mp4", options=MP4)
+    try:
+        yield file
+    except BaseException:
+        with suppress(OSError, av.error.FFmpegError):
+            file.close()
+        raise
+    with _writing(ledger):
+        file.close()
 
 
 @contextmanager
@@ -224,7 +238,10 @@ class _Voice:
     """The sound track, written as far as the pictures have come."""
 
     def __init__(self, file: av.container.OutputContainer, sound: Path | str | np.ndarray) -> None:
-        source, layout = (_decoded(sound), _layout(sound)) if isinstance(sound, Path | str) else (_as_frames(sound), "mono")
+        if isinstance(sound, Path | str):
+            source, layout = _decoded(sound), _layout(sound)
+        else:
+            source, layout = _as_frames(sound), "mono"
         self._file = file
         self._track = file.add_stream("aac", rate=SOUND_RATE_HZ, layout=layout, bit_rate=SOUND_BIT_RATE)
         self._blocks = _resampled(source, layout)
@@ -266,15 +283,17 @@ def _resampled(source: Iterable[av.AudioFrame], layout: str) -> Iterator[av.Audi
 def _decoded(path: Path | str) -> Iterator[av.AudioFrame]:
     """A file's sound as it is, from its first sample: the same samples that `audio.load_sound` hears."""
     with av.open(str(path)) as file:
-        yield from file.decode(file.streams.best("audio"))
+        for frame in file.decode(file.streams.best("audio")):
+            assert isinstance(frame, av.AudioFrame)
+            yield frame
 
 
 def _layout(path: Path | str) -> str:
     with av.open(str(path)) as file:
         stream = file.streams.best("audio")
-        if stream is None:
+        if not isinstance(stream, av.AudioStream):
             raise BadSound(f"{path} has no sound; give a sound file or a video with sound.")
-        return "mono" if stream.codec_context.channels == 1 else "stereo"
+        return "mono" if stream.codec_context.layout.nb_channels == 1 else "stereo"
 
 
 def _as_frames(samples: Float[np.ndarray, " sample"]) -> Iterator[av.AudioFrame]:
