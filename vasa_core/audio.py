@@ -1,13 +1,14 @@
 """Sound in and what the ear sees of it: any file to mono 16 kHz samples, and samples to a log-mel spectrogram.
 
-Axes: `sample` at `clock.SAMPLE_RATE_HZ`, `mel_frame` at `MEL_RATE_HZ`, `mel` from low to high. Mel frame k is centred on
-the middle of hop k, so frames [4n, 4n+4) are exactly what video frame n hears. Powers are relative to full scale.
+Axes: `sample` at `clock.SAMPLE_RATE_HZ`, `mel_frame` at `MEL_RATE_HZ`, `mel` from low to high. Mel frame k is centred
+on the middle of hop k, so frames [4n, 4n+4) are exactly what video frame n hears. Powers are relative to full scale.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
+from itertools import chain
 from os import PathLike
 from pathlib import Path
 
@@ -30,7 +31,7 @@ FLOOR = 1e-9
 """Power below which everything counts as silence: -90 dB of full scale, under the noise of 16-bit sound."""
 
 _SHORT_BY_S = 1.0
-"""A file may end this much earlier than its header says before it counts as cut off (encoder padding is under 0.1 s)."""
+"""A file may end this much earlier than its header says before it counts as cut off; encoders pad by under 0.1 s."""
 
 
 def load_sound(path: str | PathLike[str]) -> Float[Tensor, " sample"]:
@@ -54,11 +55,13 @@ def _blocks(container: av.container.InputContainer, path: Path) -> Iterator[np.n
     stream = container.streams.best("audio")
     if stream is None:
         raise BadSound(f"{path.name} has no sound in it: choose a file with an audio track.")
-    resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE_HZ)
-    for frame in container.decode(stream):
-        frame.pts = None  # gaps in time stamps must not insert or drop samples
-        yield from (block.to_ndarray()[0] for block in resampler.resample(frame))
-    yield from (block.to_ndarray()[0] for block in resampler.resample(None))
+    resampler = av.AudioResampler(format="fltp", rate=SAMPLE_RATE_HZ)
+    for frame in chain(container.decode(stream), [None]):
+        assert frame is None or isinstance(frame, av.AudioFrame)
+        if frame is not None:
+            frame.pts = None  # gaps in time stamps must not insert or drop samples
+        # The mean of the channels: FFmpeg's own mono is 3 dB louder and clips.
+        yield from (block.to_ndarray().mean(0) for block in resampler.resample(frame))
 
 
 def _declared_s(container: av.container.InputContainer) -> float:
@@ -66,14 +69,24 @@ def _declared_s(container: av.container.InputContainer) -> float:
     if container.format.name in ("mp3", "aac"):
         return 0.0
     stream = container.streams.best("audio")
-    if stream is None or stream.duration is None:
+    if stream is None or stream.duration is None or stream.time_base is None:
         return 0.0
     return float(stream.duration * stream.time_base)
+
+
+def _share_missing(path: Path) -> float:
+    """How much of a WAV file is not there by its own header; FFmpeg believes the size of the file instead."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    promised = int.from_bytes(head[4:], "little") + 8
+    streamed = promised <= 8 or promised > 0xFFFFFF00  # written to a pipe: the size was not known
+    return 0.0 if head[:4] != b"RIFF" or streamed else max(0.0, 1 - path.stat().st_size / promised)
 
 
 def _checked(sound: Float[Tensor, " sample"], declared_s: float, path: Path) -> Float[Tensor, " sample"]:
     """The sound itself, unless it is empty, cut off or not made of numbers."""
     length_s = len(sound) / SAMPLE_RATE_HZ
+    declared_s = max(declared_s, length_s / (1 - min(_share_missing(path), 0.999)))
     if len(sound) == 0:
         raise BadSound(f"{path.name} holds 0 seconds of sound: choose a longer recording.")
     if length_s < declared_s - max(_SHORT_BY_S, 0.02 * declared_s):

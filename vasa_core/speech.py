@@ -1,7 +1,7 @@
 """The speech encoder: what one video frame hears of a voice, as one vector (the paper's A, section 3.2).
 
-Log-mel at 100 Hz goes through convolutions at 50 Hz ("halves", two for each video frame) that see `LOOK_BACK_FRAMES` back
-and `LOOK_AHEAD_FRAMES` ahead and nothing else, so a sound pushed in pieces gives the same vectors as the sound at once.
+Log-mel at 100 Hz goes through convolutions at 50 Hz ("halves", two for each video frame) that see `LOOK_BACK_FRAMES`
+back and `LOOK_AHEAD_FRAMES` ahead and nothing else: a sound in pieces gives the same vectors as the sound at once.
 Each half says: a learned code, how likely each phone of `PHONES` is, voicing, loudness of the voice, and melody.
 """
 
@@ -25,9 +25,10 @@ from vasa_core.audio import MEL_RATE_HZ, MELS, MELS_PER_FRAME, log_mel
 from vasa_core.clock import FRAME_RATE_HZ, SAMPLES_PER_FRAME, exact_div, frames_for_samples
 from vasa_core.errors import MissingWeights
 
-PHONES = tuple(
-    "SIL AA AE AH AO AW AY EH ER EY IH IY OW OY UH UW "
-    "B CH D DH F G HH JH K L M N NG P R S SH T TH V W Y Z ZH".split()
+PHONES = (
+    *("SIL", "AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW"),
+    *("B", "CH", "D", "DH", "F", "G", "HH", "JH", "K", "L", "M", "N", "NG", "P", "R", "S", "SH", "T", "TH"),
+    *("V", "W", "Y", "Z", "ZH"),
 )
 """Silence and ARPAbet's 39, in the order of the phone head."""
 
@@ -40,7 +41,8 @@ AUDIO_FEATURES = 256
 F0_CENTRE_HZ = 150.0
 """Melody is in octaves from here, 0 where there is no voice."""
 
-_LEVEL_BACK, _LEVEL_AHEAD = 300, 20  # mel frames whose loudest sets the level: 3 s back, 0.2 s ahead
+_LEVEL_BACK = 300  # mel frames whose loudest sets the level: 3 s back, none ahead, as that would add to the look-ahead
+_STEM_REACH = 3  # mel frames beyond its own two that a half hears before the blocks
 _LEVEL_SMOOTHING = 9  # mel frames, odd
 _QUIETEST_LEVEL = math.log(1e-7)  # -70 dB: quieter than this is silence and must not be blown up into noise
 
@@ -72,14 +74,14 @@ class SpeechEncoderConfig:
     def look_ahead_frames(self) -> int:
         """Whole video frames after a frame that its vector depends on: blocks, stem and the mel window."""
         halves = sum(dilation for dilation, ahead in self.blocks if ahead)
-        mel_frames = max(2 * halves + 4, _LEVEL_AHEAD + _LEVEL_SMOOTHING // 2) + 1
+        mel_frames = 2 * halves + _STEM_REACH + _LEVEL_SMOOTHING // 2 + 1
         return -(-mel_frames // MELS_PER_FRAME)
 
     @property
     def look_back_frames(self) -> int:
         """Whole video frames before a frame that its vector depends on."""
         halves = sum(dilation if ahead else 2 * dilation for dilation, ahead in self.blocks)
-        mel_frames = 2 * halves + 4 + _LEVEL_BACK + _LEVEL_SMOOTHING // 2 + 1
+        mel_frames = 2 * halves + _STEM_REACH + _LEVEL_BACK + _LEVEL_SMOOTHING // 2 + 1
         return -(-mel_frames // MELS_PER_FRAME)
 
 
@@ -165,7 +167,7 @@ class SpeechEncoder(nn.Module):
     def encode(
         self, sound: Float[Tensor, " sample"], block_frames: int = 1000
     ) -> Float[Tensor, "frame audio_features"]:
-        """One vector for each video frame of the sound, as if digital silence lay around it; any length, flat memory."""
+        """One vector for each video frame of the sound, as if silence lay around it; any length, flat memory."""
         frames = frames_for_samples(len(sound))
         blocks = [
             audio_features(self.hear(sound, start, min(start + block_frames, frames)))
@@ -192,11 +194,11 @@ def _samples_between(sound: Float[Tensor, " sample"], start: int, stop: int) -> 
 
 
 def recent_level(mel: Float[Tensor, "batch mel_frame mel"]) -> Float[Tensor, "batch mel_frame"]:
-    """Log power of the loudest moment from 3 s before to 0.2 s after: the volume knob that is divided out."""
+    """Log power of the loudest moment of the last 3 s: the volume knob that is divided out."""
     energy = mel.exp().mean(-1)
     smooth = functional.avg_pool1d(energy[:, None], _LEVEL_SMOOTHING, 1, _LEVEL_SMOOTHING // 2)
-    around = functional.pad(smooth, (_LEVEL_BACK, _LEVEL_AHEAD))
-    loudest = functional.max_pool1d(around, _LEVEL_BACK + 1 + _LEVEL_AHEAD, 1)[:, 0]
+    around = functional.pad(smooth, (_LEVEL_BACK, 0))
+    loudest = functional.max_pool1d(around, _LEVEL_BACK + 1, 1)[:, 0]
     return loudest.clamp_min(math.exp(_QUIETEST_LEVEL)).log()
 
 

@@ -3,8 +3,9 @@
     python -m vasa_core.world.voices --out runs/world/utterances
     python -m vasa_core.train.speech --out runs/speech --minutes 22 --seed 0
 
-The run is resumable; it leaves `speech.safetensors`, and in `log.jsonl` the phone accuracy on speakers and languages that
-were never trained on, clean and under each condition. Truth is at 100 Hz on the clean sound: phone, voicing, energy, F0.
+The run is resumable; it leaves `speech.safetensors`, and in `log.jsonl` the phone accuracy on speakers and languages
+that were never trained on, clean and under each condition. Truth, at 100 Hz: phone, voicing, energy and F0 of the clean
+sound.
 """
 
 from __future__ import annotations
@@ -71,9 +72,7 @@ def lesson(utterance: Utterance) -> Lesson:
     f0_hz, periodicity = measured_f0(utterance.sound)
     voiced = ((periodicity > 0.55) & (loudness > -0.7) & (phone > 0)).float()
     melody = torch.where(voiced > 0, (f0_hz / F0_CENTRE_HZ).log2(), 0.0)
-    return Lesson(
-        utterance=utterance, truth=Truth(phone=phone, voiced=voiced, loudness=loudness, melody=melody)
-    )
+    return Lesson(utterance=utterance, truth=Truth(phone=phone, voiced=voiced, loudness=loudness, melody=melody))
 
 
 def measured_f0(
@@ -96,9 +95,10 @@ def measured_f0(
 
 
 def crop(lessons: list[Lesson], rng: np.random.Generator, speed: float) -> tuple[np.ndarray, Truth]:
-    """Four seconds of one utterance after another, played `speed` times faster (which also raises pitch and formants)."""
-    samples, truths, wanted = [], [], int(CROP * speed) + HOP
-    while sum(map(len, samples)) < wanted:
+    """Four seconds of one utterance after another, played `speed` times faster (raising pitch and formants)."""
+    samples: list[np.ndarray] = []
+    truths, wanted = [], int(CROP * speed) + HOP
+    while sum(len(piece) for piece in samples) < wanted:
         picked = lessons[rng.integers(len(lessons))]
         moment = int(rng.integers(0, max(1, len(picked.truth.phone) - 50))) if not samples else 0
         level = 10 ** rng.uniform(-0.5, 0)
@@ -138,8 +138,9 @@ def music(shape: tuple[int, int], generator: torch.Generator) -> Float[Tensor, "
             since_s = seconds[: samples - begin]
             notes = torch.randint(0, 36, (3,), generator=generator)
             for hertz in (65.4 * 2 ** (notes / 12)).tolist():
-                tones = [math.e ** (-0.6 * k) * torch.sin(2 * math.pi * hertz * k * since_s) for k in range(1, overtones)]
-                sound[row, begin:] += sum(tones, torch.zeros(())) * torch.exp(-decay * since_s)
+                for k in range(1, overtones):
+                    ring = torch.sin(2 * math.pi * hertz * k * since_s)
+                    sound[row, begin:] += math.exp(-0.6 * k) * ring * torch.exp(-decay * since_s)
     return _unit_power(sound + 0.03 * torch.randn(shape, generator=generator))
 
 
@@ -206,7 +207,7 @@ class Spoiler:
         """The batch, spoiled: about one sound in seven stays as it was but for its loudness."""
         babble = sound.roll(1, 0) + 0.7 * sound.roll(2, 0) + 0.5 * sound.roll(3, 0)
         sound = self._some(sound, 0.4, lambda sound: convolved(sound, self._drawn(self._rooms, len(sound))))
-        sound = self._some(sound, 0.15, lambda sound: mixed(sound, babble[: len(sound)], self._between(len(sound), 5, 25)))
+        sound = self._some(sound, 0.15, lambda sound: mixed(sound, *self._bed(babble, len(sound), 5, 25)))
         sound = self._some(sound, 0.25, lambda sound: mixed(sound, *self._bed(self._music, len(sound), -2, 25)))
         sound = self._some(sound, 0.55, lambda sound: mixed(sound, *self._bed(self._noise, len(sound), 0, 45)))
         sound = self._some(sound, 0.25, self._through_a_band)
@@ -277,14 +278,14 @@ def conditions(generator: torch.Generator) -> dict[str, Callable[[Tensor], Tenso
         "noise 0 dB": bed(coloured_noise, 0.0),
         "music 5 dB": bed(music, 5.0),
         "room": lambda sound: convolved(sound, room((len(sound), SAMPLE_RATE_HZ), generator)),
-        "telephone": lambda sound: band_limited(sound, torch.full((len(sound),), 300.0), torch.full((len(sound),), 3400.0)),
+        "telephone": lambda sound: band_limited(
+            sound, torch.full([len(sound)], 300.0), torch.full([len(sound)], 3400.0)
+        ),
     }
 
 
 @torch.inference_mode()
-def judged(
-    encoder: SpeechEncoder, sound: Float[Tensor, "batch sample"], truth: Truth
-) -> dict[str, float]:
+def judged(encoder: SpeechEncoder, sound: Float[Tensor, "batch sample"], truth: Truth) -> dict[str, float]:
     """Shares of halves: right phone, right mouth shape, closed lips found and closed lips rightly claimed."""
     heard = encoder.eval()(log_mel(sound))
     said, meant = heard.phone_logits.argmax(-1), truth.phone
@@ -399,7 +400,9 @@ class Trainer:
             self.seconds, self.steps = state["seconds"], state["steps"]
 
 
-def train(utterances: list[Utterance], folder: Path, *, minutes: float, seed: int, batch: int, save_every_s: float) -> None:
+def train(
+    utterances: list[Utterance], folder: Path, *, minutes: float, seed: int, batch: int, save_every_s: float
+) -> None:
     """Trains for this many minutes of work, saving and judging now and then."""
     folder.mkdir(parents=True, exist_ok=True)
     sets = {name: [lesson(utterance) for utterance in members] for name, members in split(utterances).items()}

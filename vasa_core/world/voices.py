@@ -1,8 +1,8 @@
 """The training voices: utterances whose phones and their times are known, real and synthetic, in many languages.
 
 Real recordings (speechocean762) are aligned by pocketsphinx; espeak-ng and flite say themselves when each phone begins.
-All phones are in one closed inventory, `PHONES`: ARPAbet's 39 and SIL; a sound of another language becomes the one whose
-mouth looks most like it. Times are in seconds from the start of the sound, phones are contiguous and cover it all.
+All phones are in one closed inventory, `PHONES`: ARPAbet's 39 and SIL; another language's sound becomes the one whose
+mouth looks most like it. Times are in seconds from the start of the sound; phones are contiguous and cover it all.
 
     python -m vasa_core.world.voices --out runs/world/utterances
 """
@@ -15,10 +15,11 @@ import os
 import subprocess
 import tempfile
 import wave
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soxr
@@ -34,29 +35,27 @@ from vasa_core.world.texts import SENTENCES, random_text
 
 SILENCE = PHONES[0]
 
-NEAREST_PHONES: dict[str, tuple[str, ...]] = {
-    # IPA symbol -> what an English mouth does; longest symbol first wins, marks such as ː ʲ ̃ are ignored.
-    **{"aɪ": ("AY",), "aʊ": ("AW",), "eɪ": ("EY",), "oʊ": ("OW",), "əʊ": ("OW",), "ɔɪ": ("OY",), "ɔø": ("OY",)},
-    **{"tʃ": ("CH",), "dʒ": ("JH",), "tɕ": ("CH",), "dʑ": ("JH",), "ts": ("T", "S"), "dz": ("D", "Z")},
-    **{"tʂ": ("CH",), "dʐ": ("JH",), "tS": ("CH",), "pf": ("P", "F")},
-    # vowels: spread, open, rounded; front rounded vowels look like back ones
-    **{"i": ("IY",), "ɪ": ("IH",), "ɨ": ("IH",), "ɯ": ("IH",), "e": ("EY",), "ɛ": ("EH",), "æ": ("AE",)},
-    **{"a": ("AA",), "ɑ": ("AA",), "ɐ": ("AH",), "ʌ": ("AH",), "ə": ("AH",), "ɤ": ("AH",), "ɘ": ("IH",)},
-    **{"ɒ": ("AO",), "ɔ": ("AO",), "o": ("OW",), "ʊ": ("UH",), "u": ("UW",), "ʉ": ("UW",), "ɵ": ("UH",)},
-    **{"y": ("UW",), "ʏ": ("UH",), "ø": ("UH",), "œ": ("ER",), "ɜ": ("ER",), "ɚ": ("ER",), "ɝ": ("ER",), "ᵻ": ("IH",)},
-    # lips closed; lip on teeth; tongue on teeth
-    **{"p": ("P",), "b": ("B",), "m": ("M",), "ɓ": ("B",), "f": ("F",), "v": ("V",), "ʋ": ("V",), "ɱ": ("M",)},
-    **{"β": ("V",), "ɸ": ("F",), "θ": ("TH",), "ð": ("DH",), "s": ("S",), "z": ("Z",)},
-    # tongue tip: stops, taps, nasals, liquids; a trilled r has no rounded lips, so it is no English R
-    **{"t": ("T",), "d": ("D",), "ʈ": ("T",), "ɖ": ("D",), "ɗ": ("D",), "ɾ": ("D",), "ɽ": ("D",), "r": ("L",)},
-    **{"n": ("N",), "ɲ": ("N", "Y"), "ɳ": ("N",), "l": ("L",), "ɭ": ("L",), "ʎ": ("L", "Y"), "ɫ": ("L",), "ɬ": ("L",)},
-    **{"ɹ": ("R",), "ɻ": ("R",), "j": ("Y",), "w": ("W",), "ɥ": ("W",), "ʍ": ("W",)},
-    **{"ʃ": ("SH",), "ʒ": ("ZH",), "ɕ": ("SH",), "ʑ": ("ZH",), "ʂ": ("SH",), "ʐ": ("ZH",)},
-    # back of the mouth: no lips in it
-    **{"k": ("K",), "c": ("K",), "q": ("K",), "ɡ": ("G",), "g": ("G",), "ɟ": ("G",), "ɣ": ("G",), "ŋ": ("NG",)},
-    **{"ɴ": ("NG",), "h": ("HH",), "ɦ": ("HH",), "x": ("HH",), "χ": ("HH",), "ʁ": ("G",), "ħ": ("HH",), "ʕ": ("HH",)},
-    **{"ç": ("HH",), "ʝ": ("Y",), "ʔ": ("HH",)},
+# fmt: off
+IPA_BY_MOUTH = {
+    # spread and open lips
+    "IY": "i", "IH": "ɪ ɨ ɯ ɘ ᵻ", "EY": "e eɪ", "EH": "ɛ", "AE": "æ", "AA": "a ɑ", "AH": "ʌ ə ɐ ɤ",
+    "AY": "aɪ", "AW": "aʊ",
+    # rounded lips: front rounded vowels look like back ones
+    "AO": "ɔ ɒ", "OW": "o oʊ əʊ", "OY": "ɔɪ ɔø", "UH": "ʊ ɵ ʏ ø", "UW": "u ʉ y", "ER": "ɜ ɚ ɝ œ", "W": "w ɥ ʍ",
+    # closed lips; lip on teeth; tongue on teeth
+    "P": "p", "B": "b ɓ", "M": "m", "F": "f ɸ", "V": "v ʋ ɱ β", "TH": "θ", "DH": "ð", "S": "s", "Z": "z",
+    # tip of the tongue: a tapped or trilled r has no rounded lips, so it is no English R
+    "T": "t ʈ", "D": "d ɖ ɗ ɾ ɽ", "N": "n ɳ", "L": "l ɭ ɫ ɬ r", "R": "ɹ ɻ", "Y": "j ʝ",
+    "SH": "ʃ ɕ ʂ", "ZH": "ʒ ʑ ʐ", "CH": "tʃ tɕ tʂ tS", "JH": "dʒ dʑ dʐ",
+    # back of the mouth: nothing to see at the lips
+    "K": "k c q", "G": "ɡ g ɟ ɣ ʁ", "NG": "ŋ ɴ", "HH": "h ɦ x χ ħ ʕ ç ʔ",
+    # two in a row
+    "N Y": "ɲ", "L Y": "ʎ", "T S": "ts", "D Z": "dz", "P F": "pf",
 }
+# fmt: on
+"""Phones and the IPA symbols of all languages that look most like them; marks such as ː ʲ ̃ are ignored."""
+
+NEAREST_PHONES = {ipa: tuple(phones.split()) for phones, symbols in IPA_BY_MOUTH.items() for ipa in symbols.split()}
 
 FLITE_PHONES = {"ax": "AH", "axr": "ER", "pau": SILENCE, "h#": SILENCE, "brth": SILENCE, "ix": "IH", "dx": "D"}
 """flite's names that are not ARPAbet in lower case."""
@@ -100,8 +99,8 @@ def phones_from_ipa(symbols: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def phones_from_starts(starts: list[tuple[float, tuple[str, ...]]], duration_s: float) -> tuple[Phone, ...]:
-    """Contiguous phones over [0, duration] from (start, labels); labels share their time, nameless time joins the last."""
+def phones_from_starts(starts: Sequence[tuple[float, tuple[str, ...]]], duration_s: float) -> tuple[Phone, ...]:
+    """Contiguous phones over [0, duration] from (start, labels): labels share time, none prolongs the last."""
     named = [(start_s, labels) for start_s, labels in starts if labels]
     if not named or named[0][0] > 0:
         named.insert(0, (0.0, (SILENCE,)))
@@ -249,8 +248,9 @@ def flite_utterance(text: str, voice: str, *, stretch: float = 1.0, pitch_hz: fl
         command = ["flite", "-voice", voice, *settings, "-t", text, "-psdur", "-o", str(path)]
         printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         sound = _read_wave(path)
-    ends = [(name, float(end_s)) for name, _, end_s in (item.rpartition(":") for item in printed.split())]
-    starts = [(start_s, (_flite_phone(name),)) for (name, _), (_, start_s) in zip(ends, [("", 0.0), *ends], strict=False)]
+    names, ends_s = zip(*(item.rsplit(":", 1) for item in printed.split()), strict=True)
+    starts_s = [0.0, *map(float, ends_s[:-1])]
+    starts = [(start_s, (_flite_phone(name),)) for start_s, name in zip(starts_s, names, strict=True)]
     phones = phones_from_starts(starts, len(sound) / SAMPLE_RATE_HZ)
     return Utterance(sound=sound, phones=phones, speaker=f"flite-{voice}", language="en-us", source="flite")
 
@@ -296,7 +296,7 @@ def real_utterances(folder: Path, part: int, parts: int) -> Iterator[Utterance]:
                 yield Utterance(sound=sound, phones=phones, speaker=speaker, language="en", source="speechocean762")
 
 
-def align(sound: Float[Tensor, " sample"], text: str, decoder: object, seed: int = 0) -> tuple[Phone, ...]:
+def align(sound: Float[Tensor, " sample"], text: str, decoder: Any, seed: int = 0) -> tuple[Phone, ...]:
     """The phones of a known text and their times by forced alignment; empty when the sound does not seem to say it."""
     margin = SAMPLE_RATE_HZ // 5  # silence to start in: 74 % of recordings align with it, 60 % without
     dither = np.random.default_rng(seed).normal(0, 8, len(sound) + 2 * margin)
@@ -315,7 +315,7 @@ def align(sound: Float[Tensor, " sample"], text: str, decoder: object, seed: int
     return phones_from_starts(starts, duration_s) if all(labels[0] in PHONES for _, labels in starts) else ()
 
 
-def _listen(decoder: object, pcm: bytes) -> None:
+def _listen(decoder: Any, pcm: bytes) -> None:
     decoder.start_utt()
     decoder.process_raw(pcm, full_utt=True)
     decoder.end_utt()
@@ -384,7 +384,7 @@ def load_utterances(folder: str | os.PathLike[str]) -> list[Utterance]:
 
 def make_utterances(folder: Path, data: Path, *, seed: int, scale: float, workers: int) -> None:
     """Fills the folder with shards; those already there are kept, so a stopped run goes on."""
-    jobs = {f"espeak_{language}": _Espeak(language, round(90 * scale)) for language in SENTENCES}
+    jobs: dict[str, Job] = {f"espeak_{language}": _Espeak(language, round(90 * scale)) for language in SENTENCES}
     jobs |= {f"flite_{part}": _Flite(round(120 * scale)) for part in range(4)}
     jobs |= {f"real_{part:02d}": _Real(data / "speech", part) for part in range(_REAL_PARTS)}
     folder.mkdir(parents=True, exist_ok=True)
@@ -398,6 +398,7 @@ def make_utterances(folder: Path, data: Path, *, seed: int, scale: float, worker
     (folder / "DONE").touch()
 
 
+Job = Callable[[np.random.Generator], Iterator[Utterance]]
 _REAL_PARTS = 10
 
 
@@ -427,7 +428,7 @@ class _Real:
         return real_utterances(self.folder, self.part, _REAL_PARTS)
 
 
-def _write_job(path: Path, job: Callable[[np.random.Generator], Iterator[Utterance]], seed: np.random.SeedSequence) -> float:
+def _write_job(path: Path, job: Job, seed: np.random.SeedSequence) -> float:
     """Runs one job in this process and stores what it makes; hours of sound."""
     utterances = list(job(np.random.default_rng(seed)))
     partial = path.with_name(f".{path.name}")
@@ -446,9 +447,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--workers", type=int, default=2)
     chosen = parser.parse_args(arguments)
     try:
-        make_utterances(
-            chosen.out, chosen.data, seed=chosen.seed, scale=chosen.scale, workers=chosen.workers
-        )
+        make_utterances(chosen.out, chosen.data, seed=chosen.seed, scale=chosen.scale, workers=chosen.workers)
     except VasaError as why:
         raise SystemExit(f"{why}") from None
 
