@@ -1,7 +1,7 @@
 """What a user may ask of the motion: where to look, how near, in what mood, how lively; impossible wishes are refused.
 
-Defaults follow the paper (section 4): forward gaze, the portrait's own distance, no emotion, lambda_A 0.5, lambda_g 1.0.
-Where one `Controls` is accepted, a function from seconds to `Controls` makes every wish a curve over time.
+Defaults follow the paper (section 4): forward gaze, the portrait's own distance, no emotion, lambda_A 0.5, lambda_g 1.
+Where one `Controls` is accepted, a function from seconds to `Controls` makes every wish a curve.
 """
 
 from __future__ import annotations

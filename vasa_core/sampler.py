@@ -23,7 +23,7 @@ Denoiser = Callable[[Tensor, Tensor], Tensor]
 ConditionalDenoiser = Callable[[Tensor, Tensor, tuple[str | None, ...]], Tensor]
 """A denoiser that also answers with conditions taken away: (noisy, time, without), all answers in one batch.
 
-`noisy` holds len(without) equal parts along the batch; part i is answered without condition without[i] (None: with all).
+`noisy` holds len(without) equal parts along the batch; part i is answered without condition without[i] (None: all).
 """
 
 

@@ -20,7 +20,7 @@ from numpy import ndarray
 from vasa_core.clock import FRAME_RATE_HZ, SAMPLE_RATE_HZ, exact_div
 from vasa_core.geometry import CAMERA_DISTANCE_CM
 
-EXPRESSION_NAMES = tuple(  # names kept as words: a list of 57 strings is unreadable
+EXPRESSION_NAMES = tuple(
     (
         "PupilDilate_L PupilDilate_R browDown_L browDown_R browInnerUp_L browInnerUp_R browOuterUp_L browOuterUp_R "
         "cheekPuff_L cheekPuff_R cheekRaiser_L cheekRaiser_R cheekSquint_L cheekSquint_R eyeBlink_L eyeBlink_R "
@@ -93,7 +93,7 @@ GLIDES = {"AY": ("AA", "IY"), "AW": ("AA", "UW"), "OY": ("AO", "IY"), "OW": ("AO
 """Diphthongs move: the first shape for three fifths of the time, then the second."""
 
 BILABIALS = frozenset("PBM")
-VOWELS = frozenset("AA AE AH AO EH ER IH IY UH UW AY AW OY OW EY".split())  # noqa: SIM905
+VOWELS = frozenset("AA AE AH AO EH ER IH IY UH UW AY AW OY OW EY".split())
 
 # How far each phone shuts the remaining gap. F, V and W nearly shut, but not flat against each other.
 SHUT = {"P": 1.0, "B": 1.0, "M": 1.0, "F": 0.72, "V": 0.66, "W": 0.60}
