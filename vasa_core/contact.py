@@ -1,7 +1,8 @@
 """Lips that close and lids that shut: what a sum of basis shapes cannot promise, put right on each person's own face.
 
 The bases know one average opening; a portrait has its own. So lids follow the *share* of a full blink that the
-surface's own lids make, and lips that would pass through each other meet halfway. The corrections fade out over the skin around them.
+surface's own lids make, and lips that would pass through each other meet halfway. The corrections fade out over the
+skin around them.
 """
 
 from __future__ import annotations
@@ -9,7 +10,16 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from vasa_core.surface import EYE_CORNERS, LANDMARKS, LOWER_LIDS, LOWER_LIP, UPPER_LIDS, UPPER_LIP, Surface, between_landmarks
+from vasa_core.surface import (
+    EYE_CORNERS,
+    LANDMARKS,
+    LOWER_LIDS,
+    LOWER_LIP,
+    UPPER_LIDS,
+    UPPER_LIP,
+    Surface,
+    between_landmarks,
+)
 
 LID_REACH_CM = 0.75
 LIP_REACH_CM = 0.6
@@ -20,7 +30,8 @@ SHUT_SHARE = 0.07
 """Lids within this share of a full blink count as shut."""
 
 OVERLAP_SHARE = 0.10
-"""A shut upper lid overlaps the lower one by this share of the opening: landmarks lie a little inside the lids' edges."""
+"""A shut upper lid overlaps the lower one by this share of the opening: landmarks lie a little inside the lids'
+edges."""
 
 FORWARD_CM = 0.12
 """How far a shut upper lid stands in front of the lower one."""
@@ -30,25 +41,28 @@ LASH_SHARE = 0.85
 
 
 class Contact:
-    """Corrections for one person: call with the rest vertices' displacement, get it back with lips and lids in contact."""
+    """Corrections for one person: call with the rest vertices' displacement, get it back with lips and lids in
+    contact."""
 
-    def __init__(
-        self, surface: Surface, rest: Float[np.ndarray, "face 3"], person: Float[np.ndarray, "face 3"]
-    ) -> None:
-        """`rest` is the portrait's resting face, `person` the same identity with a neutral expression, both canonical."""
+    def __init__(self, surface: Surface, rest: Float[np.ndarray, "face 3"]) -> None:
+        """`rest` is the portrait's resting face in canonical coordinates."""
         self.rest = rest
         blink = surface.displacement(surface.dynamics_from_weights({"eyeBlink": 1.0}))
         self.lids = []
         for upper, lower in zip(UPPER_LIDS, LOWER_LIDS, strict=True):
             upper, lower = np.array(upper), np.array(lower)
             opening = np.maximum(blink[lower, 1] - blink[upper, 1], 0.06)
-            reach = _reach(person, upper, LID_REACH_CM) * _side(person, upper, lower, above=True)
-            self.lids.append((upper, lower, opening, _exact(surface, reach, upper), _lashes(surface, upper)))
+            reach = _reach(rest, upper, LID_REACH_CM) * _side(rest, upper, lower, above=True)
+            self.lids.append((upper, lower, opening, _exact(surface, reach, upper, lower), _lashes(surface, upper)))
         upper, lower = np.array(UPPER_LIP), np.array(LOWER_LIP)
         self.lips = upper, lower
         self.lip_gap = np.maximum(rest[upper, 1] - rest[lower, 1], 0)
-        self.upper_reach = _exact(surface, _reach(person, upper, LIP_REACH_CM) * _side(person, upper, lower, above=True), upper)
-        self.lower_reach = _exact(surface, _reach(person, lower, LIP_REACH_CM) * _side(person, upper, lower, above=False), lower)
+        self.upper_reach = _exact(
+            surface, _reach(rest, upper, LIP_REACH_CM) * _side(rest, upper, lower, above=True), upper, lower
+        )
+        self.lower_reach = _exact(
+            surface, _reach(rest, lower, LIP_REACH_CM) * _side(rest, upper, lower, above=False), lower, upper
+        )
 
     def __call__(self, displacement: Float[np.ndarray, "face 3"]) -> Float[np.ndarray, "face 3"]:
         """The displacement with shut lids shut and closed lips closed."""
@@ -71,7 +85,8 @@ class Contact:
 
 
 def _lashes(surface: Surface, upper: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The subdivided vertices just above the lid's edge, each with the edge landmark and the fold landmark it lies between."""
+    """The subdivided vertices just above the lid's edge, each with the edge landmark and the fold landmark it lies
+    between."""
     a, b = between_landmarks(surface)
     on_a, on_b = np.isin(a, upper), np.isin(b, upper)
     corners = [corner for eye in EYE_CORNERS for corner in eye]
@@ -99,8 +114,10 @@ def _side(points: np.ndarray, upper: np.ndarray, lower: np.ndarray, above: bool)
     return side[:, None].astype(np.float32)
 
 
-def _exact(surface: Surface, reach: np.ndarray, contour: np.ndarray) -> np.ndarray:
-    """Contour vertices follow themselves alone, so the contact is exact; halved edges follow their two ends."""
+def _exact(surface: Surface, reach: np.ndarray, contour: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Contour vertices follow themselves alone and not at all the other side, so the contact is exact; halved edges
+    follow their two ends."""
+    reach[other] = 0
     reach[contour] = np.eye(len(contour), dtype=np.float32)
     a, b = between_landmarks(surface)
     reach[LANDMARKS:] = (reach[a] + reach[b]) / 2

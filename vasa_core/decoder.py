@@ -1,8 +1,9 @@
 """One frame from a portrait and one moment of motion: deform, pose, draw.
 
-The posed surface and the sheet around it are rasterised into a backward map (which portrait pixel is seen here), through which
-the portrait's own pixels travel at full resolution; skin the portrait does not show is sampled from the appearance volume; the
-mouth's inside and the eyes are drawn where lips and lids leave them open; all over a background that stays still.
+The posed surface and the sheet around it are rasterised into a backward map (which portrait pixel is seen here),
+through which the portrait's own pixels travel at full resolution; skin the portrait does not show is sampled from the
+appearance volume; the mouth's inside and the eyes are drawn where lips and lids leave them open; all over a
+background that stays still.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from vasa_core.contact import Contact
 from vasa_core.eyes import draw_eye, gaze_shift_px, lift_eye
 from vasa_core.geometry import NECK_PIVOT_CM, empty_depth, rasterise, rotation
 from vasa_core.landmarks import CROP_PX
-from vasa_core.latents import DYNAMICS, EXPRESSION
+from vasa_core.latents import EXPRESSION
 from vasa_core.mouth import draw_mouth, mouth_light, seat_cavity
 from vasa_core.portrait import RIM_REACH_SHARE, SHEET_CELLS, Portrait, sample_volume
 from vasa_core.surface import EYE_CORNERS, LIP_CORNERS, UPPER_LIDS, UPPER_LIP, Surface
 
 EXPRESSION_REACH_SHARE = 0.45
-"""Expression moves the sheet outside the face up to this share of the face's width away: the neck under a falling jaw."""
+"""Expression moves the sheet outside the face up to this share of the face's width away: the neck under a falling
+jaw."""
 
 
 def boundary_loops(triangles: np.ndarray) -> list[np.ndarray]:
@@ -151,8 +153,8 @@ class Decoder:
         return ((points - pivot) @ rotation(head_pose[:3]).T + pivot + head_pose[3:]).astype(np.float32)
 
     def _sheet(self, canonical: np.ndarray, face_px: np.ndarray, head_pose: np.ndarray) -> np.ndarray:
-        """The sheet's points in pixels: beside the face they go exactly with its rim; farther out by their own depth and
-        weights, the head's turn fading down the neck (so it bends) and the head's shift fading down the body."""
+        """The sheet's points in pixels: beside the face they go exactly with its rim; farther out by their own depth
+        and weights, the head's turn fading down the neck (so it bends) and the head's shift fading down the body."""
         portrait = self.portrait
         rim = (canonical[self.oval] - self.rest[self.oval] + self.residual_at_rest[self.oval]) @ portrait.rotation.T
         points = portrait.sheet_points + self.expression_reach * (self.rim_share @ rim)
@@ -165,7 +167,8 @@ class Decoder:
         return far
 
     def _pixels(self, face_px: np.ndarray, sheet_px: np.ndarray) -> np.ndarray:
-        """The portrait's pixels through the backward map, hidden skin from the appearance volume, over the background."""
+        """The portrait's pixels through the backward map, hidden skin from the appearance volume, over the
+        background."""
         portrait = self.portrait
         size = CROP_PX
         backward = np.full((size, size, 2), -1e4, np.float32)
@@ -174,7 +177,9 @@ class Decoder:
         rasterise(face_px[self.face], self.triangles, self.face_attributes, empty_depth(size, size), face)
         wins = face[..., 2:3]
         np.copyto(backward, backward * (1 - wins) + face[..., :2] * wins, where=wins > 0)
-        seen = cv2.remap(self.person_pixels, backward[..., 0], backward[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+        seen = cv2.remap(
+            self.person_pixels, backward[..., 0], backward[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
+        )
         alpha = cv2.remap(portrait.matte, backward[..., 0], backward[..., 1], cv2.INTER_LINEAR, borderValue=0)
         if self.hidden_exists:
             self._show_hidden(seen, face)
@@ -199,7 +204,9 @@ class Decoder:
 
 
 def unmixed(
-    crop: UInt8[np.ndarray, "512 512 3"], background: UInt8[np.ndarray, "512 512 3"], matte: Float[np.ndarray, "512 512"]
+    crop: UInt8[np.ndarray, "512 512 3"],
+    background: UInt8[np.ndarray, "512 512 3"],
+    matte: Float[np.ndarray, "512 512"],
 ) -> UInt8[np.ndarray, "512 512 3"]:
     """The person's own colours: what, laid over the background by the matte, gives the crop back (C = aF + (1-a)B)."""
     alpha = matte[..., None]

@@ -1,8 +1,8 @@
 """From landmarks to codes: who (identity code), where the head is (head pose), what the face does (facial dynamics).
 
-Landmarks are the bridge from the synthetic world to any picture: the encoder inverts the learned surface by alternating least
-squares with the codes' own priors, under perspective, with the openings of lips and lids weighted as such. Gaze is where the
-iris sits in the eyeball. Lengths in cm, angles in rad, pixels of the crop.
+Landmarks are the bridge from the synthetic world to any picture: the encoder inverts the learned surface by
+alternating least squares with the codes' own priors, under perspective, with the openings of lips and lids weighted
+as such. Gaze is where the iris sits in the eyeball. Lengths in cm, angles in rad, pixels of the crop.
 """
 
 from __future__ import annotations
@@ -115,7 +115,10 @@ def _scaled_pose(vertices: np.ndarray, seen: np.ndarray) -> tuple[float, np.ndar
 def _regularised(design: np.ndarray, target: np.ndarray, openings: np.ndarray, prior: np.ndarray) -> np.ndarray:
     """Codes that minimise landmark and opening errors in units of noise plus the codes' own prior."""
     upper, lower = openings
-    rows = [design.reshape(len(design), -1).T, OPENING_WEIGHT * (design[:, upper] - design[:, lower]).reshape(len(design), -1).T]
+    rows = [
+        design.reshape(len(design), -1).T,
+        OPENING_WEIGHT * (design[:, upper] - design[:, lower]).reshape(len(design), -1).T,
+    ]
     wanted = [target.reshape(-1), OPENING_WEIGHT * (target[upper] - target[lower]).reshape(-1)]
     a, b = np.concatenate(rows) / NOISE_CM, np.concatenate(wanted) / NOISE_CM
     return np.linalg.solve(a.T @ a + np.diag(prior) * 4, a.T @ b)

@@ -1,7 +1,8 @@
-"""Eyes that look around with the portrait's own pixels: the iris is lifted off the eyeball, moved, and clipped by the lids.
+"""Eyes that look around with the portrait's own pixels: the iris is lifted off the eyeball, moved, and clipped by the
+lids.
 
-What the lids hide in the portrait is completed once: the iris by its own symmetry, the white by diffusion. Works on photographs,
-paintings and drawings alike, because nothing is assumed but a round iris.
+What the lids hide in the portrait is completed once: the iris by its own symmetry, the white by diffusion. Works on
+photographs, paintings and drawings alike, because nothing is assumed but a round iris.
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ class EyePlates:
 
 
 def lift_eye(
-    crop: UInt8[np.ndarray, "512 512 3"], landmarks: Float[np.ndarray, "478 2"], contour: Float[np.ndarray, "n 2"], eye: int
+    crop: UInt8[np.ndarray, "512 512 3"],
+    landmarks: Float[np.ndarray, "478 2"],
+    contour: Float[np.ndarray, "n 2"],
+    eye: int,
 ) -> EyePlates:
     """The plates of eye 0 (left in the picture) or 1, whose lids run along `contour` (pixels)."""
     centre = landmarks[IRIS_CENTRES[eye]]
@@ -89,7 +93,8 @@ def polygon_mask(points: Float[np.ndarray, "n 2"], shape: tuple[int, int]) -> Fl
 def gaze_shift_px(
     gaze: Float[np.ndarray, " 2"], rotation: Float[np.ndarray, "3 3"], scale_px: float
 ) -> Float[np.ndarray, " 2"]:
-    """How far, in portrait pixels, the iris moves when the eye turns by (yaw, pitch) from where it looks in the portrait."""
+    """How far, in portrait pixels, the iris moves when the eye turns by (yaw, pitch) from where it looks in the
+    portrait."""
     x, y = np.sin(gaze[0]), -np.sin(gaze[1])
     offset = rotation @ np.array([x, y, 0.0]) * EYEBALL_RADIUS_CM * scale_px
     return np.array([offset[0], -offset[1]], np.float32)
@@ -102,7 +107,8 @@ def draw_eye(
     portrait_from_frame: Float[np.ndarray, "2 3"],
     shift: Float[np.ndarray, " 2"],
 ) -> None:
-    """Draws the eye into the frame inside the lids' `contour`; `portrait_from_frame` says which portrait pixel lies there."""
+    """Draws the eye into the frame inside the lids' `contour`; `portrait_from_frame` says which portrait pixel lies
+    there."""
     low = np.maximum(np.floor(contour.min(0)).astype(int) - 1, 0)
     high = np.minimum(np.ceil(contour.max(0)).astype(int) + 2, (frame.shape[1], frame.shape[0]))
     if (high - low).min() < 2:

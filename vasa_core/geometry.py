@@ -1,13 +1,14 @@
 """Rotations, the camera, and the rasteriser that says which surface point each pixel sees.
 
-Axes as in `latents`: x right, y up, z towards the camera, centimetres. Pixels: x right, y down, sample at integer positions.
-The camera looks along -z from `CAMERA_DISTANCE_CM` in front of the head's origin; perspective is
+Axes as in `latents`: x right, y up, z towards the camera, centimetres. Pixels: x right, y down, sample at integer
+positions. The camera looks along -z from `CAMERA_DISTANCE_CM` in front of the head's origin; perspective is
 x_px = centre + scale * X / (1 - Z / CAMERA_DISTANCE_CM), so `scale` is pixels per centimetre at the head's own depth.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import no_type_check
 
 import numba
 import numpy as np
@@ -77,8 +78,10 @@ def vertex_normals(
 
 
 @numba.njit(cache=True, fastmath=True, nogil=True)
+@no_type_check  # compiled code takes no run-time checks
 def rasterise(points, triangles, attributes, depth, out):
-    """Draws triangles into `out`: where a pixel is nearer than `depth`, its attributes are interpolated and depth updated.
+    """Draws triangles into `out`: where a pixel is nearer than `depth`, its attributes are interpolated and depth
+    updated.
 
     points [vertex, 3] pixel x, pixel y, depth (larger nearer); attributes [vertex, channel]; depth [height, width] and
     out [height, width, channel] are written in place, so that several meshes can share one depth buffer.

@@ -35,7 +35,8 @@ LID_SEARCH_SHARE = 0.35
 
 @dataclass(frozen=True, kw_only=True)
 class FaceCrop:
-    """The square crop, the landmarks in it (pixels), the way back, and how much of the crop the picture really covers."""
+    """The square crop, the landmarks in it (pixels), the way back, and how much of the crop the picture really
+    covers."""
 
     crop: UInt8[np.ndarray, "512 512 3"]
     landmarks: Float[np.ndarray, "478 2"]
@@ -46,7 +47,9 @@ def find_face(picture: UInt8[np.ndarray, "height width 3"]) -> Float[np.ndarray,
     """Landmarks of the one face in the picture, in its pixels; BadPortrait says what was seen instead."""
     found = _meshes(picture) or _meshes_after_detection(picture)
     if not found:
-        raise BadPortrait("no human face was found in the portrait: use a picture of one face, seen mostly from the front.")
+        raise BadPortrait(
+            "no human face was found in the portrait: use a picture of one face, seen mostly from the front."
+        )
     sizes = np.array([_extent(face) for face in found])
     largest = int(sizes.argmax())
     rivals = int((sizes > SECOND_FACE_SHARE * sizes.max()).sum())
@@ -54,7 +57,8 @@ def find_face(picture: UInt8[np.ndarray, "height width 3"]) -> Float[np.ndarray,
         raise BadPortrait(f"the portrait shows {rivals} faces: crop it to the one that should speak.")
     if sizes[largest] < SMALLEST_FACE_PX:
         raise BadPortrait(
-            f"the face is only {sizes[largest]:.0f} pixels across: use a picture in which it has at least {SMALLEST_FACE_PX}."
+            f"the face is only {sizes[largest]:.0f} pixels across: "
+            f"use a picture in which it has at least {SMALLEST_FACE_PX}."
         )
     return found[largest]
 
@@ -70,10 +74,13 @@ def crop_face(picture: UInt8[np.ndarray, "height width 3"]) -> FaceCrop:
     return FaceCrop(crop=crop, landmarks=landmarks.astype(np.float32), crop_from_picture=transform.astype(np.float32))
 
 
-def widen_lids(crop: UInt8[np.ndarray, "512 512 3"], landmarks: Float[np.ndarray, "478 2"]) -> Float[np.ndarray, "478 2"]:
+def widen_lids(
+    crop: UInt8[np.ndarray, "512 512 3"], landmarks: Float[np.ndarray, "478 2"]
+) -> Float[np.ndarray, "478 2"]:
     """The landmarks with the lids moved out to where the white of the eye really ends.
 
-    MediaPipe knows human proportions and draws its lids inside the large eyes of cartoons; there the white goes on beyond them.
+    MediaPipe knows human proportions and draws its lids inside the large eyes of cartoons; there the white goes on
+    beyond them.
     """
     moved = landmarks.copy()
     soft = cv2.GaussianBlur(crop, (0, 0), 0.8).astype(np.float32)

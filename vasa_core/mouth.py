@@ -1,7 +1,7 @@
 """The inside of an open mouth: two dental arches, gums, tongue and the dark behind, lit and coloured like the portrait.
 
-Rendered from the surface, so teeth are the same from frame to frame and stay put on skull and jaw while lips move over them.
-Arch coordinates: u in cm from the middle, v from -1 (deep gum) through 0 (tooth neck) to 1 (biting edge).
+Rendered from the surface, so teeth are the same from frame to frame and stay put on skull and jaw while lips move
+over them. Arch coordinates: u in cm from the middle, v from -1 (deep gum) through 0 (tooth neck) to 1 (biting edge).
 """
 
 from __future__ import annotations
@@ -22,6 +22,12 @@ LOWER_TEETH_CM = (0.53, 0.60, 0.68, 0.70, 0.72, 1.0)
 
 OVERSAMPLING = 2
 BACKDROP, UPPER, LOWER, TONGUE = 0.0, 1.0, 2.0, 3.0
+THIN_PX = 3.0
+"""Where lips part by less than this, at the corners above all, what lies behind them shows only partly."""
+
+SHADE = np.array([0.85, 1.05, 1.12], np.float32)
+"""Shadow inside a mouth is warm: red light lasts longest between the cheeks."""
+
 SHOW_CM = 0.36
 """The upper teeth hang this much lower than in the training world: an open mouth then shows their edges, as most do."""
 
@@ -43,7 +49,8 @@ class MouthLight:
 
 
 def mouth_light(crop: UInt8[np.ndarray, "512 512 3"], landmarks: Float[np.ndarray, "478 2"]) -> MouthLight:
-    """Colours that fit the portrait: as bright as its lower face, tinted by its light, gums and tongue between skin and lips."""
+    """Colours that fit the portrait: as bright as its lower face, tinted by its light, gums and tongue between skin
+    and lips."""
     around = landmarks[[50, 280, 205, 425, 164, 199, 61, 291]].round().astype(int)
     soft = cv2.GaussianBlur(crop, (0, 0), 3).astype(np.float32)
     skin = np.median(soft[around[:, 1].clip(0, 511), around[:, 0].clip(0, 511)], 0)
@@ -52,7 +59,7 @@ def mouth_light(crop: UInt8[np.ndarray, "512 512 3"], landmarks: Float[np.ndarra
     tint = skin / max(level, 1)
     # skin may be dark where the light is bright: the whites of the eyes tell the light
     white = max(1.05 * level, 1.1 * _eye_white(soft, landmarks))
-    teeth = (0.35 * tint + 0.65 * np.array([1.0, 0.965, 0.90])) * np.clip(white, 80, 235)
+    teeth = (0.5 * tint + 0.5 * np.array([1.0, 0.97, 0.91])) * np.clip(white, 80, 235)
     red = 0.5 * lips + 0.5 * np.array([1.0, 0.55, 0.52]) * level * 0.75
     return MouthLight(
         teeth=teeth.astype(np.float32),
@@ -73,7 +80,8 @@ def _eye_white(soft: np.ndarray, landmarks: np.ndarray) -> float:
 
 
 def seat_cavity(surface: Surface, rest: Float[np.ndarray, "vertex 3"]) -> Float[np.ndarray, "vertex 3"]:
-    """The resting vertices with teeth and tongue behind this person's own lips, as wide as the mouth, showing a little."""
+    """The resting vertices with teeth and tongue behind this person's own lips, as wide as the mouth, showing a
+    little."""
     lips = [*UPPER_LIP, *LOWER_LIP]
     template, own = surface.neutral, rest
     width = np.ptp(own[list(LIP_CORNERS), 0]) / np.ptp(template[list(LIP_CORNERS), 0])
@@ -111,7 +119,8 @@ def draw_mouth(
         return
     inside = _cavity(surface, light, canonical, posed, projected, low, (height, width))
     inside *= _lip_shadow(mask)[..., None]
-    mask = cv2.GaussianBlur(mask, (0, 0), 0.7) * np.clip(mask * 1.5, 0, 1)
+    thickness = (mask > 0.5).sum(0, dtype=np.float32)
+    mask = cv2.GaussianBlur(mask, (0, 0), 0.7) * np.clip(mask * 1.5, 0, 1) * np.clip(thickness / THIN_PX, 0, 1)
     region = frame[low[1] : high[1], low[0] : high[0]]
     region[:] = np.clip(region * (1 - mask[..., None]) + inside * mask[..., None] + 0.5, 0, 255).astype(np.uint8)
 
@@ -136,7 +145,12 @@ def _cavity(surface, light, canonical, posed, projected, low, shape) -> np.ndarr
         span = surface.parts[part]
         triangles = surface.triangles[part] - span.start
         normals = np.abs(vertex_normals(posed[span], triangles)[:, 2])
-        columns = [surface.arch_coordinates[span], canonical[span, 2:], normals[:, None], np.full((len(normals), 1), kind)]
+        columns = [
+            surface.arch_coordinates[span],
+            canonical[span, 2:],
+            normals[:, None],
+            np.full((len(normals), 1), kind),
+        ]
         rasterise(points[span], triangles, np.concatenate(columns, 1).astype(np.float32), depth, drawn)
     colour = _shade(drawn, light)
     return cv2.resize(colour, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)
@@ -168,6 +182,6 @@ def _teeth(u: np.ndarray, v: np.ndarray, lit: np.ndarray, widths: tuple[float, .
     enamel = light.teeth * (0.92 + 0.08 * np.clip(1 - np.abs(across) ** 2, 0, 1))[:, None]
     enamel *= (0.84 + 0.16 * seam)[:, None] * (0.94 + 0.06 * np.clip(v, 0, 1))[:, None]
     flesh = np.clip((gum - v) / 0.10, 0, 1)[:, None]
-    colour = (enamel * (1 - flesh) + light.gums * flesh) * lit[:, None]
+    colour = (enamel * (1 - flesh) + light.gums * flesh) * lit[:, None] ** SHADE
     past = np.clip((v - edge) / 0.05, 0, 1)[:, None]
     return colour * (1 - past) + light.dark * past

@@ -1,9 +1,10 @@
-"""A portrait made ready to move, once: codes, geometry, matte, background plate, appearance volume; savable as one file.
+"""A portrait made ready to move, once: codes, geometry, matte, background plate, appearance volume; savable as one
+file.
 
-What the landmarks say and the surface's codes do not explain stays with the person as a small `residual` (cm), so the posed
-surface lies exactly on the landmarks and an unmoved portrait is the picture itself. The pixels around the face ride on a
-`sheet`: a grid over the crop with depth and a weight that says how far each point follows the head, the rest of the body or
-nothing (the crop's border never moves, so the result can be pasted back).
+What the landmarks say and the surface's codes do not explain stays with the person as a small `residual` (cm), so the
+posed surface lies exactly on the landmarks and an unmoved portrait is the picture itself. The pixels around the face
+ride on a `sheet`: a grid over the crop with depth and a weight that says how far each point follows the head, the
+rest of the body or nothing (the crop's border never moves, so the result can be pasted back).
 """
 
 from __future__ import annotations
@@ -81,7 +82,9 @@ def prepare(picture: UInt8[np.ndarray, "height width 3"], surface: Surface) -> P
     codes = encode_landmarks(face.landmarks, surface, (CROP_PX / 2, CROP_PX / 2))
     if abs(codes.head_pose[1]) > WIDEST_TURN_RAD:
         turn = np.rad2deg(abs(codes.head_pose[1]))
-        raise BadPortrait(f"the face is turned {turn:.0f} degrees away: use a view of at most {np.rad2deg(WIDEST_TURN_RAD):.0f}.")
+        raise BadPortrait(
+            f"the face is turned {turn:.0f} degrees away: use a view of at most {np.rad2deg(WIDEST_TURN_RAD):.0f}."
+        )
     matte = person_matte(face.crop)
     residual = _residual(face.landmarks, codes, surface)
     canonical = surface.vertices(codes.identity_code, codes.facial_dynamics)
@@ -122,7 +125,7 @@ def load(path: Path) -> Portrait:
     """The portrait saved in a file, or BadPortrait when it is not one."""
     try:
         with safe_open(str(path), framework="numpy") as file:
-            return Portrait(**{name: file.get_tensor(name) for name in file.keys()})
+            return Portrait(**{name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 (a file, not a dict)
     except (FileNotFoundError, SafetensorError, TypeError) as cause:
         raise BadPortrait(f"{path} is not a saved portrait: prepare it again from the picture.") from cause
 
@@ -199,7 +202,8 @@ def _sheet(codes: FaceCodes, canonical: np.ndarray, surface: Surface) -> tuple[n
 
 
 def _body_maps(codes: FaceCodes, canonical: np.ndarray, surface: Surface, parts: tuple[str, ...]):
-    """Depth and head weight of these parts at every pixel, continued beyond their silhouette; and where they really are."""
+    """Depth and head weight of these parts at every pixel, continued beyond their silhouette; and where they really
+    are."""
     points = codes.camera.project(codes.posed(canonical))
     depth = empty_depth(CROP_PX, CROP_PX)
     weight = np.zeros((CROP_PX, CROP_PX, 1), np.float32)
@@ -274,8 +278,8 @@ def lift_appearance(
 ) -> Float[np.ndarray, "channel depth height width"]:
     """The canonical appearance volume: the crop's colours carried to where the surface puts them, then completed.
 
-    Every face vertex, seen with its confidence, leaves its colour at its canonical place and, more faintly, at the mirrored
-    place (faces are nearly symmetric); what is still empty is diffused. The last channel keeps the confidence.
+    Every face vertex, seen with its confidence, leaves its colour at its canonical place and, more faintly, at the
+    mirrored place (faces are nearly symmetric); what is still empty is diffused. The last channel keeps the confidence.
     """
     face = surface.parts["face"]
     points = codes.camera.project(codes.posed(canonical)[face])

@@ -73,8 +73,6 @@ class PasteBack:
         return whole
 
 
-def paste_back(
-    portrait: Portrait, frame: UInt8[np.ndarray, "size size 3"]
-) -> UInt8[np.ndarray, "height width 3"]:
+def paste_back(portrait: Portrait, frame: UInt8[np.ndarray, "size size 3"]) -> UInt8[np.ndarray, "height width 3"]:
     """The whole picture with one frame in its place; for many frames make one `PasteBack`."""
     return PasteBack(portrait)(frame)

@@ -1,9 +1,10 @@
 """The deforming surface: identity code and facial dynamics in, vertices in canonical head coordinates (cm) out.
 
-The template is our own: MediaPipe's landmark topology subdivided once for the face (vertices 0..467 are the landmarks), a
-shell for skull, ears, neck and shoulders, two dental arches, a tongue, and two eyeball centres. The bases were learned from
-FaceKit shapes by `train.surface`; FaceKit's shapes are sums of an identity and an expression part, so the network that
-reproduces them best at a given code size is linear, and neither code can leak into the other's vertices.
+The template is our own: MediaPipe's landmark topology subdivided once for the face (vertices 0..467 are the
+landmarks), a shell for skull, ears, neck and shoulders, two dental arches, a tongue, and two eyeball centres. The
+bases were learned from FaceKit shapes by `train.surface`; FaceKit's shapes are sums of an identity and an expression
+part, so the network that reproduces them best at a given code size is linear, and neither code can leak into the
+other's vertices.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ def load_surface(path: Path) -> Surface:
     try:
         with safe_open(str(path), framework="numpy") as file:
             meta = json.loads(file.metadata()["surface"])
-            arrays = {key: file.get_tensor(key) for key in file.keys()}
+            arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (a file, not a dict)
     except (FileNotFoundError, SafetensorError, KeyError, TypeError) as cause:
         raise MissingWeights(f"{path} is not a surface of ours: restore it from the repository.") from cause
     floats = {k: v.astype(np.float32) for k, v in arrays.items() if not k.startswith("triangles_")}

@@ -1,8 +1,10 @@
-"""Learns the deforming surface from FaceKit shapes: `python -m vasa_core.train.surface` (about ten seconds, no randomness).
+"""Learns the deforming surface from FaceKit shapes: `python -m vasa_core.train.surface` (about ten seconds, no
+randomness).
 
-FaceKit (ICT, MIT licence) is a mean head, 100 identity and 57 expression deltas; correspondences say which of its vertices
-lies under each MediaPipe landmark. Every template vertex is bound to FaceKit points, its deltas read there, and the codes are
-the leading right singular directions of those deltas: the optimum of a linear autoencoder, so there is nothing to iterate.
+FaceKit (ICT, MIT licence) is a mean head, 100 identity and 57 expression deltas; correspondences say which of its
+vertices lies under each MediaPipe landmark. Every template vertex is bound to FaceKit points, its deltas read there,
+and the codes are the leading right singular directions of those deltas: the optimum of a linear autoencoder, so there
+is nothing to iterate.
 """
 
 from __future__ import annotations
@@ -46,7 +48,8 @@ class FaceKit:
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of the template with its deltas: vertices [n, 3], deltas [100 or 57, n, 3], triangles, weights, coordinates."""
+    """A part of the template with its deltas: vertices [n, 3], deltas [100 or 57, n, 3], triangles, weights,
+    coordinates."""
 
     neutral: np.ndarray
     identity: np.ndarray
@@ -75,7 +78,8 @@ def load_facekit(path: Path) -> FaceKit:
 
 
 def landmark_triangles(edges: set[tuple[int, int]]) -> np.ndarray:
-    """The 852 triangles whose edges MediaPipe publishes: every three-clique but the two that merely surround a triangle."""
+    """The 852 triangles whose edges MediaPipe publishes: every three-clique but the two that merely surround a
+    triangle."""
     neighbours = defaultdict(set)
     for a, b in edges:
         neighbours[a].add(b)
@@ -116,7 +120,8 @@ def oriented(triangles: np.ndarray, positions: np.ndarray) -> np.ndarray:
 
 
 def butterfly(triangles: np.ndarray, vertices: int) -> tuple[np.ndarray, np.ndarray]:
-    """One step of interpolating butterfly subdivision (Dyn, Levin, Gregory 1990): a matrix [new, old] and the triangles."""
+    """One step of interpolating butterfly subdivision (Dyn, Levin, Gregory 1990): a matrix [new, old] and the
+    triangles."""
     opposite, loop = defaultdict(list), defaultdict(list)
     for t in triangles:
         for k in range(3):
@@ -151,7 +156,8 @@ def butterfly(triangles: np.ndarray, vertices: int) -> tuple[np.ndarray, np.ndar
 def bind_landmarks(kit: FaceKit, measured: np.ndarray) -> np.ndarray:
     """FaceKit vertex of each landmark: the measured nearest ones, but lips and lids on their own side of the opening.
 
-    The measured table was read off closed mouths, where the nearest vertex to a lower-lip landmark may be on the upper lip.
+    The measured table was read off closed mouths, where the nearest vertex to a lower-lip landmark may be on the
+    upper lip.
     """
     vertex = measured[:LANDMARKS].copy()
     face = np.where(kit.part == FACE)[0]
@@ -209,9 +215,13 @@ def shell_piece(kit: FaceKit, rows: int = 56, columns: int = 72, axis_z: float =
     depth = empty_depth(rows, columns)
     rasterise(screen, triangles, np.zeros((len(p), 1), np.float32), depth, np.zeros((rows, columns, 1), np.float32))
     cells = np.argwhere(depth > 0)
-    for row, column in np.argwhere(depth <= 0):  # rays through the back seam and past the crown take their neighbour's radius
+    for row, column in np.argwhere(
+        depth <= 0
+    ):  # rays through the back seam and past the crown take their neighbour's radius
         depth[row, column] = depth[tuple(cells[np.abs(cells - (row, column)).sum(1).argmin()])]
-    heights, angles = np.meshgrid(14.2 - np.arange(rows) * 33.0 / (rows - 1), np.linspace(-np.pi, np.pi, columns), indexing="ij")
+    heights, angles = np.meshgrid(
+        14.2 - np.arange(rows) * 33.0 / (rows - 1), np.linspace(-np.pi, np.pi, columns), indexing="ij"
+    )
     points = np.stack([depth * np.sin(angles), heights, depth * np.cos(angles) + axis_z], -1).reshape(-1, 3)
     used = np.unique(triangles)
     near = np.array([used[np.argpartition(((p[used] - at) ** 2).sum(1), 3)[:3]] for at in points])
@@ -234,7 +244,8 @@ def _bound(kit: FaceKit, neutral, vertex, triangles, weight, arch) -> Piece:
 
 
 def arch_piece(kit: FaceKit, upper: bool, columns: int = 41, rows: int = 7) -> Piece:
-    """One dental arch as a curved sheet: arch coordinate u in cm from the middle, v from -1 (gum) through 0 (neck) to 1 (edge)."""
+    """One dental arch as a curved sheet: arch coordinate u in cm from the middle, v from -1 (gum) through 0 (neck) to
+    1 (edge)."""
     teeth = np.unique(kit.triangles[kit.material == TEETH])
     low = np.linalg.norm(kit.delta("jawOpen")[teeth], axis=1) > 0.5
     teeth = teeth[~low] if upper else teeth[low]
@@ -306,7 +317,8 @@ def eye_piece(kit: FaceKit) -> Piece:
 
 
 def leading(deltas: np.ndarray, size: int, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """Encoder [size, named], decoder [size, vertex, 3] of the best linear code, and its relative error (root mean square)."""
+    """Encoder [size, named], decoder [size, vertex, 3] of the best linear code, and its relative error (root mean
+    square)."""
     flat = (deltas * weight[:, None]).reshape(len(deltas), -1)
     u, s, _ = np.linalg.svd(flat, full_matrices=False)
     encoder = u[:, :size].T
@@ -335,7 +347,9 @@ def learn(kit: FaceKit, measured: np.ndarray, edges: set[tuple[int, int]], repor
     }
     starts = np.cumsum([0] + [len(p.neutral) for p in pieces.values()])
     parts = {name: (int(a), int(b)) for name, a, b in zip(pieces, starts, starts[1:], strict=False)}
-    joined = {f: np.concatenate([getattr(p, f) for p in pieces.values()], 0) for f in ("neutral", "head_weight", "arch")}
+    joined = {
+        f: np.concatenate([getattr(p, f) for p in pieces.values()], 0) for f in ("neutral", "head_weight", "arch")
+    }
     identity = np.concatenate([p.identity for p in pieces.values()], 1)
     expression = np.concatenate([p.expression for p in pieces.values()], 1)
     weight = precision_weight(kit, len(joined["neutral"]), parts["face"][1])
@@ -367,7 +381,11 @@ def main() -> None:
     learned = learn(load_facekit(folder / "ict_face.npz"), measured, edges, print)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     # safetensors writes memory as it lies, so a transposed view would be saved scrambled
-    save_file({k: np.ascontiguousarray(v) for k, v in learned["arrays"].items()}, arguments.out, {"surface": json.dumps(learned["meta"])})
+    save_file(
+        {k: np.ascontiguousarray(v) for k, v in learned["arrays"].items()},
+        arguments.out,
+        {"surface": json.dumps(learned["meta"])},
+    )
     print(f"{arguments.out}: {arguments.out.stat().st_size / 1e6:.1f} MB")
 
 
