@@ -102,9 +102,7 @@ def test_the_training_world_is_not_needed_at_run_time():
 
 @pytest.mark.parametrize("path", MODULES, ids=module_name)
 def test_every_module_says_what_it_is_for(path):
-    docstring = ast.get_docstring(parsed(path))
-    assert docstring, f"{path.name} has no docstring"
-    assert docstring.splitlines()[0].rstrip()[-1] in ".:", "the first line is its line in the README's map: a sentence"
+    assert first_sentence(path), f"{path.name} needs a docstring that opens with a sentence"
 
 
 RUN_TIME = [p for p in MODULES if not module_name(p).startswith(("world", "train", "evaluate"))]
@@ -189,11 +187,20 @@ def test_nothing_names_the_machine_it_was_written_on():
     assert not named
 
 
-def test_the_readme_map_names_every_module():
-    readme = (REPOSITORY / "README.md").read_text()
-    missing = [
-        module_name(p)
-        for p in MODULES
-        if p.name != "__init__.py" and f"`{p.relative_to(PACKAGE).as_posix()}`" not in readme
-    ]
-    assert not missing
+def first_sentence(path: Path) -> str:
+    """What a module says it is for."""
+    said = re.match(r".*?[.](?=\s|$)", " ".join((ast.get_docstring(parsed(path)) or "").split()))
+    return said[0] if said else ""
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if p.name != "__init__.py"], ids=module_name)
+def test_the_readme_map_says_of_each_module_what_it_says_of_itself(path):
+    row = f"| `{path.relative_to(PACKAGE).as_posix()}` | {first_sentence(path)} |"
+    assert row in (REPOSITORY / "README.md").read_text().splitlines(), "put this row into the README's map"
+
+
+def test_the_readme_map_is_in_reading_order_and_names_nothing_else():
+    rows = re.findall(r"^\| `([\w/]+\.py)` \|", (REPOSITORY / "README.md").read_text(), re.MULTILINE)
+    assert sorted(rows) == sorted(p.relative_to(PACKAGE).as_posix() for p in MODULES if p.name != "__init__.py")
+    places = [place(row.removesuffix(".py").replace("/", ".")) for row in rows]
+    assert places == sorted(places)
