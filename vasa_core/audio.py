@@ -27,8 +27,8 @@ HOP = exact_div(SAMPLE_RATE_HZ, MEL_RATE_HZ)  # 160 samples, 10 ms
 WINDOW = exact_div(SAMPLE_RATE_HZ, 40)  # 400 samples, 25 ms
 MELS_PER_FRAME = exact_div(MEL_RATE_HZ, FRAME_RATE_HZ)  # 4 mel frames hear one video frame
 FFT = 512
-FLOOR = 1e-9
-"""Power below which everything counts as silence: -90 dB of full scale, under the noise of 16-bit sound."""
+FLOOR = 1e-12
+"""Power below which everything counts as silence: a tone 120 dB under full scale, about 16-bit noise in one band."""
 
 _SHORT_BY_S = 1.0
 """A file may end this much earlier than its header says before it counts as cut off; encoders pad by under 0.1 s."""

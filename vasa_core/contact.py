@@ -49,8 +49,8 @@ class Contact:
         self.rest = rest
         blink = surface.displacement(surface.dynamics_from_weights({"eyeBlink": 1.0}))
         self.lids = []
-        for upper, lower in zip(UPPER_LIDS, LOWER_LIDS, strict=True):
-            upper, lower = np.array(upper), np.array(lower)
+        for uppers, lowers in zip(UPPER_LIDS, LOWER_LIDS, strict=True):
+            upper, lower = np.array(uppers), np.array(lowers)
             opening = np.maximum(blink[lower, 1] - blink[upper, 1], 0.06)
             reach = _reach(rest, upper, LID_REACH_CM) * _side(rest, upper, lower, above=True)
             self.lids.append((upper, lower, opening, _exact(surface, reach, upper, lower), _lashes(surface, upper)))

@@ -75,9 +75,8 @@ class Decoder:
         source[self.face] += portrait.residual
         self.rest[self.face] += portrait.residual
         self.residual_at_rest = self.rest[self.face] - source[self.face]
-        person = surface.vertices(portrait.identity_code, np.zeros(DYNAMICS, np.float32))
         self.rest = seat_cavity(surface, self.rest)
-        self.contact = Contact(surface, self.rest[self.face], person[self.face])
+        self.contact = Contact(surface, self.rest[self.face])
         self.triangles = surface.triangles["face"]
         self._contours()
         self._face_attributes(source)

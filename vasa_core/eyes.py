@@ -44,7 +44,7 @@ def lift_eye(
     x0, y0 = np.floor(np.maximum(low - margin, 0)).astype(int)
     x1, y1 = np.ceil(np.minimum(high + margin, crop.shape[0] - 1)).astype(int)
     window = crop[y0:y1, x0:x1].astype(np.float32)
-    opening = polygon_mask(contour - (x0, y0), window.shape[:2])
+    opening = polygon_mask(contour - (x0, y0), (y1 - y0, x1 - x0))
     yy, xx = np.mgrid[0 : y1 - y0, 0 : x1 - x0].astype(np.float32)
     from_iris = np.hypot(xx - (centre[0] - x0), yy - (centre[1] - y0))
     deep = cv2.erode((opening > 0.5).astype(np.uint8), np.ones((3, 3))).astype(np.float32)

@@ -84,8 +84,8 @@ def widen_lids(
     """
     moved = landmarks.copy()
     soft = cv2.GaussianBlur(crop, (0, 0), 0.8).astype(np.float32)
-    for iris, ring in zip((468, 473), LID_RINGS, strict=True):
-        ring = np.array(ring)
+    for iris, lids in zip((468, 473), LID_RINGS, strict=True):
+        ring = np.array(lids)
         contour = landmarks[ring]
         shift = _white_beyond(soft, contour, landmarks[iris], landmarks[iris + 1 : iris + 5])
         shift = (np.roll(shift, 1, 0) + 2 * shift + np.roll(shift, -1, 0)) / 4

@@ -44,7 +44,7 @@ F0_CENTRE_HZ = 150.0
 _LEVEL_BACK = 300  # mel frames whose loudest sets the level: 3 s back, none ahead, as that would add to the look-ahead
 _STEM_REACH = 3  # mel frames beyond its own two that a half hears before the blocks
 _LEVEL_SMOOTHING = 9  # mel frames, odd
-_QUIETEST_LEVEL = math.log(1e-7)  # -70 dB: quieter than this is silence and must not be blown up into noise
+_QUIETEST_LEVEL = math.log(1e-9)  # a voice peaking at -60 dB; what is quieter must not be blown up into noise
 
 
 @dataclass(frozen=True, kw_only=True)

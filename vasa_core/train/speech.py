@@ -255,12 +255,23 @@ def loss_of(heard: Heard, truth: Truth, phone_weight: Float[Tensor, " phone"]) -
     return phones + 0.3 * voicing + 0.5 * loudness + 0.5 * melody
 
 
+def hushed(truth: Truth) -> tuple[np.ndarray, Truth]:
+    """Nobody says anything: with noise or music over it, the encoder learns that not every sound is a voice."""
+    nothing = torch.zeros_like(truth.voiced)
+    return np.zeros(CROP, dtype=np.float32), Truth(
+        phone=torch.zeros_like(truth.phone), voiced=nothing, loudness=nothing - 1, melody=nothing
+    )
+
+
 def batch_of(
-    lessons: list[Lesson], size: int, rng: np.random.Generator, fastest: float = 1.22
+    lessons: list[Lesson], size: int, rng: np.random.Generator, fastest: float = 1.22, silent: float = 0.0
 ) -> tuple[Float[Tensor, "batch sample"], Truth]:
-    """Random crops at random speeds."""
+    """Random crops at random speeds, a share of them silent."""
     speeds = fastest ** rng.uniform(-1, 1, size)
-    sounds, truths = zip(*(crop(lessons, rng, speed) for speed in speeds), strict=True)
+    crops = [crop(lessons, rng, speed) for speed in speeds]
+    sounds, truths = zip(
+        *(hushed(truth) if rng.random() < silent else (sound, truth) for sound, truth in crops), strict=True
+    )
     stacked = {name: torch.stack([getattr(truth, name) for truth in truths]) for name in vars(truths[0])}
     return torch.from_numpy(np.stack(sounds)), Truth(**stacked)
 
@@ -356,7 +367,7 @@ class Trainer:
         rate = 2e-3 * min(1.0, (self.steps + 1) / 200) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * self.progress)))
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        sound, truth = batch_of(self.lessons, self.batch, self.rng)
+        sound, truth = batch_of(self.lessons, self.batch, self.rng, silent=0.08)
         tract = float(self.rng.choice([0.85, 0.92, 1.0, 1.0, 1.08, 1.16]))  # vocal tract length, apart from pitch
         heard = self.encoder.train()(log_mel(self.spoil(sound), mel_filters(tract)))
         loss = loss_of(heard, truth, self.weight)

@@ -85,7 +85,7 @@ def landmark_triangles(edges: set[tuple[int, int]]) -> np.ndarray:
         neighbours[a].add(b)
         neighbours[b].add(a)
     cliques = sorted({tuple(sorted((a, b, c))) for a, b in edges for c in neighbours[a] & neighbours[b]})
-    shared = defaultdict(int)
+    shared: dict[tuple[int, int], int] = defaultdict(int)
     for t in cliques:
         for e in _edges(t):
             shared[e] += 1

@@ -1,0 +1,328 @@
+"""GLSL programs of the renderer, one pair a material.
+
+Three pictures come out of every surface: `oLight`, the light that falls on skin (kept apart from its colour, so that it
+can be diffused under the skin afterwards); `oAlbedo`, the colour of that skin; `oOther`, everything else as finished
+radiance, with coverage in alpha. Colours are linear. One pass has LIGHTS directional lights, each with a shadow map
+in one quarter of an atlas; soft shadows and ambient occlusion come from averaging passes with moved lights.
+Names: p position, n normal, v towards the camera, l towards the light, c canonical (neutral-face) position.
+"""
+
+from __future__ import annotations
+
+LIGHTS = 4
+ATLAS_TILES = 2  # tiles along a side of the shadow atlas
+SHADOW_HALF_CM = 24.0  # half the side of the cube that a shadow map covers
+SHADOW_DEPTH_CM = 45.0
+
+# ---- shared pieces ---------------------------------------------------------------------------------------------------
+POSE = """
+uniform mat4 uCamera; uniform vec4 uHead; uniform vec3 uPivot;
+vec3 turned(vec4 q, vec3 v) { vec3 t = 2.0 * cross(q.xyz, v); return v + q.w * t + cross(q.xyz, t); }
+vec4 bend(float weight) { return normalize(mix(vec4(0, 0, 0, 1), uHead, weight)); }
+vec3 posed(vec3 p, float weight) { return turned(bend(weight), p - uPivot) + uPivot; }
+"""
+
+LIGHT = f"""
+uniform vec3 uEye; uniform vec3 uLightDir[{LIGHTS}]; uniform vec3 uLightColor[{LIGHTS}];
+uniform mat4 uLightMatrix[{LIGHTS}]; uniform sampler2D uShadow;
+// Light that reaches p, with `gap` cm of tolerance; hair lets light through over `soft` cm.
+float lit(int i, vec3 p, float gap, float soft) {{
+    vec3 s = (uLightMatrix[i] * vec4(p, 1)).xyz * 0.5 + 0.5;
+    if (any(lessThan(s.xy, vec2(0.0))) || any(greaterThan(s.xy, vec2(1.0)))) return 1.0;
+    vec2 tile = vec2(i % {ATLAS_TILES}, i / {ATLAS_TILES});
+    float behind = (s.z - texture(uShadow, (s.xy * 0.998 + 0.001 + tile) / {ATLAS_TILES}.0).r) * {2 * SHADOW_DEPTH_CM};
+    return 1.0 - smoothstep(gap, gap + soft, behind);
+}}
+float pow5(float x) {{ float y = x * x; return y * y * x; }}
+// GGX specular lobe, roughness alpha, including the cosine (Walter et al. 2007; Schlick's Fresnel).
+float specular(vec3 n, vec3 v, vec3 l, float alpha, float f0) {{
+    vec3 h = normalize(v + l);
+    float nl = max(dot(n, l), 0.0), nv = max(dot(n, v), 0.06), nh = max(dot(n, h), 0.0), a2 = alpha * alpha;
+    float d = nh * nh * (a2 - 1.0) + 1.0, k = alpha * 0.5;
+    float fresnel = f0 + (1.0 - f0) * pow5(1.0 - max(dot(v, h), 0.0));
+    return a2 / (3.1416 * d * d) * fresnel * nl / (((nl * (1.0 - k) + k) * (nv * (1.0 - k) + k)) * 4.0);
+}}
+"""
+
+OUTPUTS = """
+layout(location=0) out vec4 oLight; layout(location=1) out vec4 oAlbedo; layout(location=2) out vec4 oOther;
+void finished(vec3 radiance) { oLight = vec4(0); oAlbedo = vec4(0); oOther = vec4(radiance, 1); }
+"""
+
+SURFACE_IN = """#version 330
+in vec3 vP; in vec3 vN; in vec2 vUV; in vec3 vC; in vec3 vRest;
+"""
+
+SURFACE_VERTEX = f"""#version 330
+{POSE}
+in vec3 aPosition; in vec3 aNormal; in vec2 aUV; in vec3 aCanonical; in float aWeight;
+uniform float uInflate;
+out vec3 vP; out vec3 vN; out vec2 vUV; out vec3 vC; out vec3 vRest;
+void main() {{
+    vP = posed(aPosition + aNormal * uInflate, aWeight);
+    vN = turned(bend(aWeight), aNormal);
+    vUV = aUV; vC = aCanonical; vRest = aPosition;
+    gl_Position = uCamera * vec4(vP, 1);
+}}"""
+
+# ---- skin ------------------------------------------------------------------------------------------------------------
+SKIN_FRAGMENT = f"""{SURFACE_IN}{LIGHT}{OUTPUTS}
+uniform sampler2D uAlbedo; uniform sampler2D uHeight; uniform float uRelief; uniform float uGloss;
+// The normal of a height field over the surface, from screen derivatives (Mikkelsen 2010).
+vec3 relief(vec3 n) {{
+    vec2 uv = vUV * vec2(0.5, 1);
+    vec3 px = dFdx(vP), py = dFdy(vP), rx = cross(py, n), ry = cross(n, px);
+    float h = texture(uHeight, uv).r, det = dot(px, rx);
+    float hx = texture(uHeight, uv + dFdx(uv)).r - h, hy = texture(uHeight, uv + dFdy(uv)).r - h;
+    return normalize(abs(det) * n - uRelief * sign(det) * (hx * rx + hy * ry));
+}}
+void main() {{
+    vec3 smoothed = normalize(vN), n = relief(smoothed), v = normalize(uEye - vP);
+    vec4 skin = texture(uAlbedo, vUV * vec2(0.5, 1));
+    vec3 light = vec3(0), shine = vec3(0);
+    for (int i = 0; i < {LIGHTS}; i++) {{
+        vec3 l = uLightDir[i];
+        float open = lit(i, vP + smoothed * 0.06, 0.05, 0.22);
+        vec3 wrap = vec3(0.16, 0.06, 0.03);
+        light += uLightColor[i] * max((dot(n, l) + wrap) / (1.0 + wrap), 0.0) * open;
+        float sharp = specular(n, v, l, 0.20, 0.028), sheen = specular(smoothed, v, l, 0.42, 0.028);
+        shine += uLightColor[i] * (0.60 * sharp + 0.95 * sheen) * open;
+    }}
+    oLight = vec4(light, 1); oAlbedo = vec4(skin.rgb, 1); oOther = vec4(shine * skin.a * uGloss * 3.1416, 1);
+}}"""
+
+SKIN_BAKE_VERTEX = """#version 330
+in vec2 aUV; in vec3 aCanonical; in vec2 aHairy;
+out vec2 vUV; out vec3 c; out vec2 vHairy;
+void main() { vUV = aUV; c = aCanonical; vHairy = aHairy; gl_Position = vec4(aUV.x - 1.0, aUV.y * 2.0 - 1.0, 0, 1); }"""
+
+# The skin's own picture, painted once a person on the unfolded head: colour with gloss in alpha, and height.
+SKIN_BAKE_FRAGMENT = """#version 330
+in vec2 vUV; in vec3 c; in vec2 vHairy;   // vHairy: beard density, scalp density
+uniform sampler2D uLips; uniform sampler3D uNoise;
+uniform vec3 uSkin; uniform vec3 uHair; uniform vec3 uStubbleColor; uniform vec3 uLipColor; uniform vec3 uNoiseOffset; uniform vec4 uMoles[6];
+uniform float uRedness; uniform float uFreckles; uniform float uBlotches; uniform float uEyeShade; uniform float uStubble;
+uniform float uPores; uniform float uWrinkles; uniform float uScalpTint; uniform float uDarkness; uniform float uLipStrength;
+layout(location=0) out vec4 oAlbedo; layout(location=1) out vec4 oHeight;
+
+vec4 noise(float per_cm) { return texture(uNoise, (c * per_cm + uNoiseOffset) / 32.0) - 0.5; }
+float bell(vec2 d) { return exp(-dot(d, d)); }
+vec3 hash3(vec3 x) { x = fract(x * vec3(.1031, .1030, .0973)); x += dot(x, x.yxz + 33.33); return fract((x.xxy + x.yxx) * x.zyx); }
+float nearest_cell(vec3 x) {                 // distance to the nearest of jittered lattice points
+    vec3 corner = floor(x - 0.5); float best = 9.0;
+    for (int k = 0; k < 8; k++) {
+        vec3 cell = corner + vec3(k & 1, (k >> 1) & 1, k >> 2);
+        vec3 d = cell + 0.15 + 0.7 * hash3(cell) - x; best = min(best, dot(d, d));
+    }
+    return sqrt(best);
+}
+vec3 painted(vec3 albedo, vec3 tint, float amount) { return albedo * mix(vec3(1), tint, amount); }
+
+vec3 complexion(float side, vec4 broad, vec4 middle, vec4 fine, vec4 grain) {
+    vec3 albedo = uSkin, blood = mix(vec3(1.04, .70, .68), vec3(1.06, .86, .83), uDarkness);
+    float cheeks = bell(vec2((side - 4.4) / 2.5, (c.y - .2) / 1.9)) * step(3.0, c.z);
+    float nose = bell(vec2(c.x / 1.6, (c.y - .5) / 1.3)) * smoothstep(9.5, 11.0, c.z);
+    float ears = smoothstep(7.5, 8.3, side) * step(-4.0, c.y) * step(c.y, 6.0), chin = bell(vec2(c.x / 2.2, (c.y + 7.) / 1.4));
+    float red = uRedness * (.60 * cheeks + .55 * nose + .55 * ears + .22 * chin) + uBlotches * (.30 * broad.r + .45 * middle.g);
+    albedo = painted(albedo, blood, clamp(red, -.6, 1.2));
+    albedo *= 1.0 + .14 * broad.b + .12 * middle.b * uBlotches + .09 * fine.r + .07 * grain.g;
+    albedo = painted(albedo, vec3(1.05, 1.0, .84), .5 * broad.a + .35 * bell(vec2(c.x / 4.5, (c.y - 7.5) / 2.0)));   // a yellower forehead
+    float bags = bell(vec2((side - 3.0) / 1.5, (c.y - 2.15) / .7)) + .6 * bell(vec2((side - 1.9) / .5, (c.y - 3.) / .8));
+    albedo = painted(albedo, vec3(.80, .72, .74), uEyeShade * bags * step(5.0, c.z) * .75);
+    float lids = bell(vec2((side - 3.1) / 1.6, (c.y - 4.25) / .6)) + .7 * bell(vec2((side - 3.1) / 1.5, (c.y - 2.9) / .22));
+    return painted(albedo, vec3(.87, .76, .73), lids * step(5.0, c.z) * .7);
+}
+
+float wrinkle_depth(float side, vec4 broad, vec4 middle) {
+    float wave = c.y * 5.4 + 1.6 * broad.g + .22 * c.x * sin(c.x * .5);
+    float forehead = bell(vec2(c.x / 4.2, (c.y - 8.6) / 1.5)) * smoothstep(.55, 1.0, sin(wave));
+    vec2 corner = vec2(side - 4.5, c.y - 3.35);
+    float ray = atan(corner.y, corner.x) * 8.0 + 2.0 * middle.r;
+    float crow = smoothstep(.35, 1.0, sin(ray)) * smoothstep(.5, .9, corner.x) * smoothstep(2.6, 1.2, length(corner)) * step(5.0, c.z);
+    float under = smoothstep(.4, 1.0, sin((c.y + .10 * (side - 3.) * (side - 3.)) * 9.0 + 2.0 * middle.g)) * bell(vec2((side - 3.2) / 1.3, (c.y - 2.2) / .6));
+    float fold = side - mix(3.15, 1.75, smoothstep(-3.4, .6, c.y));
+    float smile = exp(-fold * fold / .035) * smoothstep(-4.0, -2.6, c.y) * smoothstep(.9, -.2, c.y) * step(7.0, c.z);
+    return forehead + .8 * crow + .55 * under + 1.1 * smile;
+}
+
+void main() {
+    bool face = vUV.x < 1.0;
+    vec4 broad = noise(.45), middle = noise(1.9), fine = noise(6.0), grain = noise(15.0);
+    float side = abs(c.x), lips = face ? texture(uLips, vUV).r : 0.0;
+    vec3 albedo = complexion(side, broad, middle, fine, grain);
+    float spots = smoothstep(.14, .24, fine.b + .25 * middle.r + .1 * grain.r) * clamp(bell(vec2((side - 3.2) / 3.4, (c.y - 1.0) / 2.2)) * 1.3 + .1, 0., 1.);
+    albedo = painted(albedo, vec3(.70, .55, .44), clamp(spots * uFreckles, 0., 1.) * .8);
+    for (int i = 0; i < 6; i++)
+        albedo = painted(albedo, vec3(.42, .30, .24), smoothstep(1.1, .7, length(c - uMoles[i].xyz) / uMoles[i].w + .4 * fine.g));
+
+    float gloss = .40 * (1.0 + .45 * exp(-c.x * c.x / 4.5) * step(-1.5, c.y) * step(5., c.z)) * (1.0 + .5 * fine.g);
+    float pore = smoothstep(.42, .12, nearest_cell(c * 8.5)) * smoothstep(11.0, 7.5, c.y) * step(4.0, c.z);
+    float crease = wrinkle_depth(side, broad, middle) * uWrinkles;
+    float height = uPores * (.55 * fine.g + .35 * grain.r - .55 * pore) + .5 * middle.r - 2.2 * crease;
+    albedo = painted(albedo, vec3(.90, .82, .80), clamp(.45 * crease + .22 * uPores * pore, 0., 1.));
+
+    float lip = smoothstep(.22, .78, lips + .16 * middle.g + .10 * fine.r);
+    float lines = texture(uNoise, vec3(c.x * 5.5, c.y * .5, c.z * .5 + 3.0) / 32.0 * 3.0).g - .5;
+    vec3 lip_color = uLipColor * (1.0 + .22 * lines + .2 * middle.r);
+    albedo = mix(albedo, lip_color, lip * uLipStrength);
+    gloss = mix(gloss, .62 + .5 * lines, lip); height = mix(height, .9 * lines, lip);
+
+    float beard = vHairy.x * (1. - lip), dots = smoothstep(-.02, .22, grain.r);
+    albedo = mix(albedo, albedo * mix(vec3(.74, .78, .84), vec3(.78), uDarkness), clamp(beard * uStubble * .7, 0., 1.));
+    albedo = mix(albedo, uStubbleColor * .8 + .012, beard * uStubble * dots * .45); gloss *= 1.0 - .35 * beard * uStubble;
+    float scalp = clamp(vHairy.y * 1.15 + .8 * grain.b * vHairy.y * (1.0 - vHairy.y) * 2.0, 0., 1.) * uScalpTint;
+    albedo = mix(albedo, mix(uHair * .6, albedo * .45, .25), scalp); gloss *= 1.0 - .85 * scalp;
+
+    height *= smoothstep(-9.5, -5.5, c.y + .2857 * c.z) * .75 + .25;
+    oAlbedo = vec4(clamp(albedo, .004, .95), clamp(gloss, 0., 1.)); oHeight = vec4(height, 0, 0, 1);
+}"""
+
+# ---- eyes, mouth, cloth ----------------------------------------------------------------------------------------------
+EYE_FRAGMENT = f"""{SURFACE_IN}{LIGHT}{OUTPUTS}
+uniform vec4 uHead; uniform vec3 uCenter; uniform vec3 uAxis; uniform vec3 uAcross; uniform vec2 uLids;
+uniform float uApex; uniform float uIrisRadius; uniform float uPupil; uniform vec3 uIris; uniform float uVeins; uniform float uSeed;
+uniform vec3 uCatchDir[2]; uniform vec3 uCatchColor[2]; uniform vec2 uCatchSize[2];
+vec3 back(vec3 v) {{ vec4 q = vec4(-uHead.xyz, uHead.w); vec3 t = 2.0 * cross(q.xyz, v); return v + q.w * t + cross(q.xyz, t); }}
+float hash(float x) {{ return fract(sin(x * 12.9898 + uSeed) * 43758.5453); }}
+float wave(float x) {{ float i = floor(x), f = fract(x); f = f * f * (3. - 2. * f); return mix(hash(i), hash(i + 1.), f); }}
+// What a light panel in direction l looks like in the mirror direction r: a soft-edged rectangle.
+float panel(vec3 r, vec3 l, vec2 half_size) {{
+    vec3 x = normalize(cross(vec3(0, 1, 0), l)), y = cross(l, x);
+    vec2 d = abs(vec2(dot(r, x), dot(r, y)) / max(dot(r, l), .05)) - half_size;
+    return step(0.0, dot(r, l)) * (1. - smoothstep(-.05, .05, d.x)) * (1. - smoothstep(-.05, .05, d.y));
+}}
+vec3 iris_color(vec2 q) {{
+    float r = length(q) / uIrisRadius, angle = atan(q.y, q.x);
+    float fibres = .5 * wave(angle * 19. + r * 3.) + .5 * wave(angle * 43. - r * 7.);
+    vec3 color = uIris * (.50 + .95 * fibres) * mix(1.3, .85, smoothstep(.35, .95, r));
+    color = mix(color, uIris * vec3(1.45, 1.05, .62), smoothstep(.66, .40, r) * .5);
+    color *= mix(1., .28, smoothstep(.78, 1., r));
+    return mix(vec3(.004), color, smoothstep(uPupil - .05, uPupil + .05, r));
+}}
+void main() {{
+    vec3 v = back(normalize(uEye - vP)), p = vRest - uCenter, up = cross(uAxis, uAcross);
+    float z = dot(p, uAxis); vec2 q = vec2(dot(p, uAcross), dot(p, up)); float r = length(q);
+    vec3 ball = normalize(p), cornea = normalize(uAxis * .80 + (q.x * uAcross + q.y * up) * 1.0);
+    float clear = (z > 0. ? 1. : 0.) * (1. - smoothstep(uIrisRadius * .85, uIrisRadius * 1.25, r));
+    vec3 n = normalize(mix(ball, cornea, clear));
+    vec2 seen = q;                              // where the bent ray meets the iris behind the cornea
+    vec3 bent = refract(-v, cornea, 1. / 1.34); float depth = dot(bent, uAxis);
+    float plane = sqrt(max(uApex * uApex - uIrisRadius * uIrisRadius, 0.)) - .18;
+    if (clear > 0. && depth < -.1) seen = mix(q, q + vec2(dot(bent, uAcross), dot(bent, up)) * clamp((plane - z) / depth, 0., .6), clear);
+    float angle = atan(q.y, q.x), veins = wave(angle * 9. + r * 3.) * wave(angle * 23. - r * 7.);
+    vec3 white = mix(vec3(.60, .555, .52), vec3(.58, .33, .28), uVeins * smoothstep(uIrisRadius, 1.45, r) * (.1 + .6 * veins));
+    white = mix(white, vec3(.52, .25, .22), smoothstep(.95, 1.35, abs(q.x)) * .6);
+    float limbus = z > 0. ? smoothstep(uIrisRadius * .90, uIrisRadius * 1.08, length(seen)) : 1.;
+    vec3 albedo = mix(iris_color(seen), white, limbus);
+    float lid = smoothstep(uLids.x + .10, uLids.x - .34, p.y) * smoothstep(uLids.y - .10, uLids.y + .16, p.y);
+    float shade = mix(.22, 1., lid) * mix(.40, 1., smoothstep(1.55, .95, abs(p.x)));
+    vec3 color = vec3(0), glow = vec3(0);
+    for (int i = 0; i < {LIGHTS}; i++) {{
+        vec3 l = back(uLightDir[i]); float open = lit(i, vP, .10, .3);
+        vec3 wrap = vec3(.30, .24, .22), diffuse = max((dot(ball, l) + wrap) / (1. + wrap), 0.);
+        diffuse *= 1. + (1. - limbus) * 1.1 * smoothstep(0., 1., -dot(seen / uIrisRadius, vec2(dot(l, uAcross), dot(l, up))));  // caustic
+        color += albedo * uLightColor[i] * diffuse * mix(open, 1., .15) * shade;
+        glow += uLightColor[i] * specular(n, v, l, .10, .03) * open * .5;
+    }}
+    vec3 mirror = reflect(-v, n); float fresnel = .035 + .5 * pow5(1. - max(dot(n, v), 0.));
+    for (int i = 0; i < 2; i++) glow += uCatchColor[i] * panel(mirror, back(uCatchDir[i]), uCatchSize[i]) * fresnel * smoothstep(.0, .6, lid);
+    finished(color + glow);
+}}"""
+
+MOUTH_FRAGMENT = f"""{SURFACE_IN}{LIGHT}{OUTPUTS}
+uniform vec3 uColor; uniform float uWet; uniform float uDepth;  // uDepth: how fast it darkens towards the throat
+void main() {{
+    vec3 n = normalize(vN), v = normalize(uEye - vP), color = vec3(0);
+    float open = pow(smoothstep(4.5, 10.7, vC.z), uDepth) * .8;
+    for (int i = 0; i < {LIGHTS}; i++) {{
+        float s = mix(lit(i, vP + n * .1, .05, .4), 1., .12);
+        color += uLightColor[i] * s * (uColor * max((dot(n, uLightDir[i]) + .3) / 1.3, 0.) + uWet * specular(n, v, uLightDir[i], .12, .03));
+    }}
+    finished(color * open);
+}}"""
+
+NECKLINE = """
+uniform int uNeckline;  // crew, vneck, scoop, turtle
+// Height of the garment's edge above the canonical point, cm: positive on cloth.
+float above_edge(vec3 p) {
+    float front = cos(atan(p.x, p.z + 2.5)), edge;
+    if (uNeckline == 0) edge = mix(-12.0, -14.9, smoothstep(-.3, 1., front));
+    else if (uNeckline == 1) edge = mix(-12.0, -14.4, smoothstep(-.3, .6, front)) - 5.0 * max(0., 1. - abs(p.x) / 5.5) * step(0., p.z);
+    else if (uNeckline == 2) edge = mix(-13.4, -17.5, smoothstep(-.2, .9, front));
+    else edge = -9.6 + 0.9 * (1. - smoothstep(-.4, .9, front)) + .25 * front;
+    return edge - p.y;
+}
+"""
+
+CLOTH_FRAGMENT = f"""{SURFACE_IN}{LIGHT}{OUTPUTS}{NECKLINE}
+uniform vec3 uColor; uniform float uKnit; uniform sampler3D uNoise;
+vec4 noise(vec3 x) {{ return texture(uNoise, x / 32.0) - 0.5; }}
+void main() {{
+    vec3 n = normalize(vN), v = normalize(uEye - vP), p = vC;
+    float edge = above_edge(p);
+    if (edge < 0.0) discard;
+    vec4 fold = noise(vec3(p.x * .30, p.y * .16, p.z * .3)), ripple = noise(p * vec3(.8, .5, .8) + fold.rgb * 4.0);
+    float around = atan(p.x, p.z + 2.5), band = 1. - smoothstep(1.30, 1.42, edge);
+    float turtle = uNeckline == 3 ? 1. : 0.;
+    float ribbed = max(band, turtle * smoothstep(-13.5, -12.0, p.y));
+    float rib = cos(around * 150.0) * ribbed, stitch = noise(p * vec3(9., 13., 9.)).r;
+    n = normalize(n + vec3(.55 * fold.r + .30 * ripple.r, .30 * fold.g + .22 * ripple.g, .2 * ripple.b) * (1. - .7 * ribbed)
+                  + .22 * rib * cross(n, vec3(0, 1, 0)) + .35 * uKnit * stitch);
+    vec3 albedo = uColor * (1. + .16 * uKnit * stitch + .10 * fold.b) * mix(1., .90 + .16 * rib, ribbed);
+    albedo *= mix(.45, 1., smoothstep(0., .22, edge)) * mix(.72, 1., smoothstep(.0, .10, abs(edge - 1.36)) + turtle);
+    vec3 color = vec3(0);
+    for (int i = 0; i < {LIGHTS}; i++) {{
+        float nl = max((dot(n, uLightDir[i]) + .1) / 1.1, 0.), fuzz = pow5(1. - max(dot(n, v), 0.)) * .35;
+        color += uLightColor[i] * lit(i, vP + n * .1, .10, .3) * albedo * (nl + fuzz * max(dot(n, uLightDir[i]) + .4, 0.));
+    }}
+    finished(color);
+}}"""
+
+# ---- hair ------------------------------------------------------------------------------------------------------------
+RIBBON = f"""#version 330
+{POSE}
+in vec3 aPosition; in vec3 aTangent; in vec3 aNormal; in vec4 aRibbon; in float aLayer;  // aRibbon: along 0..1, side -1/1, tint, width
+uniform vec3 uToward; uniform float uWiden; uniform float uTaper; uniform int uFollows;
+float along() {{ return aRibbon.x; }}
+float follow() {{ float t = clamp((aPosition.y + 0.2857 * aPosition.z + 14.5) / 8.5, 0., 1.); return uFollows == 1 ? 1.0 : t * t * (3. - 2. * t); }}
+// A strand is a flat ribbon that always faces the camera (or the light).
+vec3 ribbon(out vec3 t, out vec3 n) {{
+    float w = follow(); vec4 q = bend(w); vec3 p = posed(aPosition, w);
+    t = turned(q, aTangent); n = turned(q, aNormal);
+    vec3 s = cross(t, normalize(uToward - p)); s /= max(length(s), .2);
+    return p + s * aRibbon.y * aRibbon.w * uWiden * .5 * (1. - uTaper * smoothstep(.4, 1., along()));
+}}
+"""
+
+HAIR_VERTEX = f"""{RIBBON}{LIGHT}
+uniform vec3 uColor; uniform float uShine; uniform float uRootShade;
+out vec3 vColor;
+void main() {{
+    vec3 t, n, p = ribbon(t, n); gl_Position = uCamera * vec4(p, 1);
+    t = normalize(t); vec3 v = normalize(uEye - p);
+    vec3 tint = uColor * mix(.55, 1.5, aRibbon.z), color = vec3(0);
+    float depth = mix(uRootShade, 1., clamp(aLayer * .7 + .3 * along(), 0., 1.));
+    for (int i = 0; i < {LIGHTS}; i++) {{                       // after Kajiya and Kay 1989, with two shifted highlights
+        vec3 l = uLightDir[i], h = normalize(l + v);
+        float facing = clamp(dot(n, l) * .6 + .4, 0., 1.), lobe = smoothstep(-.2, .5, dot(n, l));
+        float across = sqrt(max(1. - dot(t, l) * dot(t, l), 0.));
+        float a = dot(normalize(t - n * .10), h), b = dot(normalize(t + n * .16 + n * (aRibbon.z - .5) * .3), h);
+        float white = pow(max(1. - a * a, 0.), 70.) * lobe, tinted = pow(max(1. - b * b, 0.), 14.) * lobe;
+        float through = pow(max(-dot(v, l), 0.), 4.) * .6;
+        vec3 sum = tint * (across * facing * .85 + through) + (vec3(.035) + tint * .12) * white * uShine + tint * 1.1 * tinted * uShine;
+        color += uLightColor[i] * lit(i, p, .10, 1.3) * depth * sum;
+    }}
+    vColor = color;
+}}"""
+HAIR_FRAGMENT = f"""#version 330
+in vec3 vColor;{OUTPUTS}void main() {{ finished(vColor); }}"""
+
+# ---- shadow maps and ground truth ------------------------------------------------------------------------------------
+DEPTH_FRAGMENT = "#version 330\nvoid main() {}"
+RIBBON_VERTEX = f"""{RIBBON}
+out vec3 vRest; void main() {{ vec3 t, n; gl_Position = uCamera * vec4(ribbon(t, n), 1); vRest = aPosition; }}"""
+PART_FRAGMENT = f"""{SURFACE_IN}{NECKLINE}
+uniform float uPart; uniform int uCloth; out vec4 oPart;
+void main() {{ if (uCloth == 1 && above_edge(vC) < 0.) discard; oPart = vec4(vC, uPart); }}"""
+HAIR_PART_FRAGMENT = """#version 330
+in vec3 vRest; uniform float uPart; out vec4 oPart; void main() { oPart = vec4(vRest, uPart); }"""
