@@ -228,7 +228,7 @@ def follow(average: torch.nn.Module, model: torch.nn.Module, memory: float) -> N
 
 
 def closures(opening: Float[np.ndarray, " frame"], script: Script, labels: frozenset[str]) -> list[bool]:
-    """For each such phone: does the opening within 60 ms of its centre fall under 15 % of the clip's 95th percentile?"""
+    """For each such phone: is the opening within 60 ms of its centre ever under 15 % of the clip's 95th percentile?"""
     floor, found = 0.15 * np.percentile(opening, 95), []
     for phone in script.phones:
         if phone.label in labels:
@@ -305,7 +305,7 @@ def report(
         spent += time.process_time() - begun
         mood = Mood(emotion=controls.emotion, intensity=controls.emotion_intensity)
         truth = perform(script.phones, script.sound.numpy(), mood, np.random.default_rng(seed))
-        single.append(measured(motion, packed(truth, surface), script, readout))
+        single.append(measured(motion, packed(truth, surface.dynamics_from_expression), script, readout))
     return {**pooled(single), "motion_seconds_per_cpu_second": sum(s["seconds"] for s in single) / spent}
 
 

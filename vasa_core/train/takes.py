@@ -139,9 +139,11 @@ def random_mood(rng: np.random.Generator) -> Mood:
     return Mood(gaze=(float(gaze[0]), float(gaze[1])), head_distance=distance, emotion=emotion, intensity=intensity)
 
 
-def packed(performance: Performance, surface: Surface) -> Float[Tensor, "frame motion=56"]:
+def packed(
+    performance: Performance, dynamics_from_expression: Float[np.ndarray, "expression=48 weights=57"]
+) -> Float[Tensor, "frame motion=56"]:
     """Head pose, expression code, gaze; z counted from the distance asked for."""
-    code = performance.expression @ surface.dynamics_from_expression.T
+    code = performance.expression @ dynamics_from_expression.T
     motion = np.concatenate([performance.head_pose, code, performance.gaze], axis=1).astype(np.float32)
     motion[:, TRANSLATION_Z] += (performance.mood.head_distance - 1) * CAMERA_DISTANCE_CM
     return torch.from_numpy(motion)
@@ -165,7 +167,8 @@ def performed(scripts: Sequence[Script], surface: Surface, ways: int, rng: np.ra
     for script in scripts:
         for _ in range(ways):
             moods.append(random_mood(rng))
-            motions.append(packed(perform(script.phones, script.sound.numpy(), moods[-1], rng), surface).half())
+            done = perform(script.phones, script.sound.numpy(), moods[-1], rng)
+            motions.append(packed(done, surface.dynamics_from_expression).half())
     lengths = torch.tensor([len(motion) for motion in motions])
     return {
         "motion": torch.cat(motions),
