@@ -163,7 +163,7 @@ class SpeechEncoder(nn.Module):
             level=level[:, ::2] / 10,
         )
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def encode(
         self, sound: Float[Tensor, " sample"], block_frames: int = 1000
     ) -> Float[Tensor, "frame audio_features"]:
@@ -175,7 +175,7 @@ class SpeechEncoder(nn.Module):
         ]
         return torch.cat(blocks) if blocks else torch.empty(0, self.config.audio_features)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def hear(self, sound: Float[Tensor, " sample"], start: int, stop: int) -> Heard:
         """What the heads say of video frames [start, stop) of a sound, with all they depend on."""
         back, ahead = self.config.look_back_frames, self.config.look_ahead_frames
