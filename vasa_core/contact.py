@@ -29,7 +29,7 @@ WIDEST_LIDS = 1.35
 SHUT_SHARE = 0.07
 """Lids within this share of a full blink count as shut."""
 
-OVERLAP_SHARE = 0.10
+OVERLAP_SHARE = 0.20
 """A shut upper lid overlaps the lower one by this share of the opening: landmarks lie a little inside the lids'
 edges."""
 
@@ -49,11 +49,13 @@ class Contact:
         self.rest = rest
         blink = surface.displacement(surface.dynamics_from_weights({"eyeBlink": 1.0}))
         self.lids = []
-        for uppers, lowers in zip(UPPER_LIDS, LOWER_LIDS, strict=True):
-            upper, lower = np.array(uppers), np.array(lowers)
-            opening = np.maximum(blink[lower, 1] - blink[upper, 1], 0.06)
-            reach = _reach(rest, upper, LID_REACH_CM) * _side(rest, upper, lower, above=True)
-            self.lids.append((upper, lower, opening, _exact(surface, reach, upper, lower), _lashes(surface, upper)))
+        for uppers, lowers, corners in zip(UPPER_LIDS, LOWER_LIDS, EYE_CORNERS, strict=True):
+            upper, under = np.array(uppers), np.array([*lowers, *corners])
+            below = _below(rest, upper, under)
+            opening = np.maximum((below @ blink[under] - blink[upper])[:, 1], 0.06)
+            reach = _reach(rest, upper, LID_REACH_CM) * _side(rest, upper, np.array(lowers), above=True)
+            reach = _exact(surface, reach, upper, np.array(lowers))
+            self.lids.append((upper, under, below, opening, reach, _lashes(surface, upper)))
         upper, lower = np.array(UPPER_LIP), np.array(LOWER_LIP)
         self.lips = upper, lower
         self.lip_gap = np.maximum(rest[upper, 1] - rest[lower, 1], 0)
@@ -67,13 +69,14 @@ class Contact:
     def __call__(self, displacement: Float[np.ndarray, "face 3"]) -> Float[np.ndarray, "face 3"]:
         """The displacement with shut lids shut and closed lips closed."""
         moved = displacement.copy()
-        for upper, lower, opening, reach, (lash, edge, fold) in self.lids:
-            change = displacement[upper, 1] - displacement[lower, 1]
+        for upper, under, below, opening, reach, (lash, edge, fold) in self.lids:
+            change = displacement[upper, 1] - below @ displacement[under, 1]
             share = 1 + change / opening
             share = np.clip((share - SHUT_SHARE) / (1 - SHUT_SHARE), 0, WIDEST_LIDS)
-            gap = self.rest[upper] - self.rest[lower]
             kept = np.where(share < 1, share * (1 + OVERLAP_SHARE) - OVERLAP_SHARE, share)
-            wanted = displacement[lower] + self.rest[lower] + kept[:, None] * gap - self.rest[upper]
+            floor = below @ self.rest[under]
+            gap = self.rest[upper] - floor
+            wanted = below @ displacement[under] + floor + kept[:, None] * gap - self.rest[upper]
             wanted[:, 2] += FORWARD_CM * np.clip(1 - share, 0, 1)
             moved += reach @ (wanted - displacement[upper])
             moved[lash] = LASH_SHARE * moved[edge] + (1 - LASH_SHARE) * moved[fold]
@@ -82,6 +85,17 @@ class Contact:
         half = np.zeros((len(overlap), 3), np.float32)
         half[:, 1] = -overlap / 2
         return moved + self.upper_reach @ half - self.lower_reach @ half
+
+
+def _below(points: np.ndarray, upper: np.ndarray, under: np.ndarray) -> np.ndarray:
+    """Weights by which the lower contour's points give the point straight below each upper one. [upper, under]"""
+    order = np.argsort(points[under, 0])
+    weights = np.zeros((len(upper), len(under)), np.float32)
+    for column in range(len(under)):
+        hat = np.zeros(len(under))
+        hat[column] = 1
+        weights[:, column] = np.interp(points[upper, 0], points[under[order], 0], hat[order])
+    return weights
 
 
 def _lashes(surface: Surface, upper: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from vasa_core.contact import Contact
-from vasa_core.eyes import draw_eye, gaze_shift_px, lift_eye
+from vasa_core.eyes import LID_FOLDS, draw_eye, draw_lid, gaze_shift_px, lid_skin, lift_eye
 from vasa_core.geometry import NECK_PIVOT_CM, empty_depth, rasterise, rotation
 from vasa_core.landmarks import CROP_PX
 from vasa_core.latents import EXPRESSION
@@ -84,6 +84,8 @@ class Decoder:
         self.light = mouth_light(portrait.crop, portrait.landmarks)
         at = self.source_px
         self.eyes = [lift_eye(portrait.crop, portrait.landmarks, at[loop], k) for k, loop in enumerate(self.lid_loops)]
+        self.lids_open_px = [max(float((at[lower] - at[upper])[:, 1].sum()), 1.0) for upper, lower in self.lid_paths]
+        self.lid_skin = lid_skin(portrait.crop, portrait.landmarks)
         self.person_pixels = unmixed(portrait.crop, portrait.background, portrait.matte)
 
     # --- made once ----------------------------------------------------------------------------------------------------
@@ -137,6 +139,9 @@ class Decoder:
         draw_mouth(frame, self.surface, self.light, canonical, posed, projected, lips)
         shift = gaze_shift_px(facial_dynamics[EXPRESSION:], self.portrait.rotation, self.camera.scale_px)
         for k, paths in enumerate(self.lid_paths):
+            upper, lower = (projected[path, :2] for path in paths)
+            shut = 1 - float((lower - upper)[:, 1].sum()) / self.lids_open_px[k]
+            draw_lid(frame, upper, projected[list(LID_FOLDS[k]), :2], self.lid_skin[k], min(max(shut, 0.0), 1.0))
             draw_eye(frame, self.eyes[k], opening(projected[:, :2], *paths), self._eye_transform(k, head_pose), shift)
         return frame
 
@@ -172,16 +177,20 @@ class Decoder:
         size = CROP_PX
         backward = np.full((size, size, 2), -1e4, np.float32)
         rasterise(sheet_px, self.sheet_triangles, self.sheet_px, empty_depth(size, size), backward)
-        face = np.zeros((size, size, self.face_attributes.shape[1]), np.float32)
-        rasterise(face_px[self.face], self.triangles, self.face_attributes, empty_depth(size, size), face)
-        wins = face[..., 2:3]
-        np.copyto(backward, backward * (1 - wins) + face[..., :2] * wins, where=wins > 0)
+        points = face_px[self.face].copy()
+        low = np.clip(np.floor(points[:, :2].min(0)).astype(int), 0, size - 1)
+        high = np.clip(np.ceil(points[:, :2].max(0)).astype(int) + 1, low + 1, size)
+        region = slice(low[1], high[1]), slice(low[0], high[0])
+        points[:, :2] -= low
+        face = np.zeros((high[1] - low[1], high[0] - low[0], self.face_attributes.shape[1]), np.float32)
+        rasterise(points, self.triangles, self.face_attributes, empty_depth(*face.shape[:2]), face)
+        backward[region] += face[..., 2:3] * (face[..., :2] - backward[region])
         seen = cv2.remap(
             self.person_pixels, backward[..., 0], backward[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
         )
         alpha = cv2.remap(portrait.matte, backward[..., 0], backward[..., 1], cv2.INTER_LINEAR, borderValue=0)
         if self.hidden_exists:
-            self._show_hidden(seen, face)
+            self._show_hidden(seen[region], face)
         return cv2.blendLinear(seen, portrait.background, alpha, 1 - alpha)
 
     def _show_hidden(self, seen: np.ndarray, face: np.ndarray) -> None:

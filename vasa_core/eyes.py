@@ -18,6 +18,11 @@ from vasa_core.portrait import fill_holes
 from vasa_core.surface import IRIS_CENTRES
 
 
+LID_FOLDS = ((33, 247, 30, 29, 27, 28, 56, 190, 133), (263, 467, 260, 259, 257, 258, 286, 414, 362))
+UNDER_BROWS = ((225, 224, 223, 222), (445, 444, 443, 442))
+UNDER_EYES = ((110, 24, 23, 22), (339, 254, 253, 252))
+
+
 @dataclass(frozen=True, kw_only=True)
 class EyePlates:
     """One eye of the portrait in a window of the crop: as it is, the white without iris, the iris alone."""
@@ -44,7 +49,7 @@ def lift_eye(
     x0, y0 = np.floor(np.maximum(low - margin, 0)).astype(int)
     x1, y1 = np.ceil(np.minimum(high + margin, crop.shape[0] - 1)).astype(int)
     window = crop[y0:y1, x0:x1].astype(np.float32)
-    opening = polygon_mask(contour - (x0, y0), (y1 - y0, x1 - x0))
+    opening = polygon_mask(contour - (x0, y0), window.shape[:2])
     yy, xx = np.mgrid[0 : y1 - y0, 0 : x1 - x0].astype(np.float32)
     from_iris = np.hypot(xx - (centre[0] - x0), yy - (centre[1] - y0))
     deep = cv2.erode((opening > 0.5).astype(np.uint8), np.ones((3, 3))).astype(np.float32)
@@ -83,7 +88,7 @@ def _iris(
     return np.concatenate([colour, alpha[..., None]], -1).astype(np.float32)
 
 
-def polygon_mask(points: Float[np.ndarray, "n 2"], shape: tuple[int, int]) -> Float[np.ndarray, "height width"]:
+def polygon_mask(points: Float[np.ndarray, "n 2"], shape: tuple[int, ...]) -> Float[np.ndarray, "height width"]:
     """1 inside the polygon, 0 outside, in between on its edge."""
     mask = np.zeros(shape, np.uint8)
     cv2.fillPoly(mask, [np.round(points * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
@@ -113,7 +118,8 @@ def draw_eye(
     high = np.minimum(np.ceil(contour.max(0)).astype(int) + 2, (frame.shape[1], frame.shape[0]))
     if (high - low).min() < 2:
         return
-    mask = polygon_mask(contour - low, (high[1] - low[1], high[0] - low[0]))
+    region = frame[low[1] : high[1], low[0] : high[0]]
+    mask = polygon_mask(contour - low, region.shape[:2])
     xx, yy = np.meshgrid(np.arange(low[0], high[0]), np.arange(low[1], high[1]))
     at = np.stack([xx, yy], -1).astype(np.float32) @ portrait_from_frame[:, :2].T + portrait_from_frame[:, 2]
     at = (at - plates.origin).astype(np.float32)
@@ -123,8 +129,43 @@ def draw_eye(
     # an unmoved eye is the portrait's own; near the lids its lashes and shadow stay
     change = np.clip(np.hypot(*shift) / 1.5, 0, 1) * inside[..., None]
     eye = seen * (1 - change) + moved * change
-    region = frame[low[1] : high[1], low[0] : high[0]]
     region[:] = (region * (1 - mask[..., None]) + eye * mask[..., None] + 0.5).astype(np.uint8)
+
+
+def lid_skin(crop: UInt8[np.ndarray, "512 512 3"], landmarks: Float[np.ndarray, "478 2"]) -> Float[np.ndarray, "2 3"]:
+    """The colour of each upper lid's skin: midway between what shows under the brow, often shaded, and under the eye."""
+    soft = cv2.GaussianBlur(crop, (0, 0), 2).astype(np.float32)
+    colours = []
+    for fold, brow, bag in zip(LID_FOLDS, UNDER_BROWS, UNDER_EYES, strict=True):
+        above = np.concatenate([landmarks[list(fold)][1:-1], landmarks[list(brow)]])
+        both = [points.round().astype(int).clip(0, 511) for points in (above, landmarks[list(bag)])]
+        colours.append(np.mean([np.median(soft[at[:, 1], at[:, 0]], 0) for at in both], 0))
+    return np.array(colours, np.float32)
+
+
+def draw_lid(
+    frame: UInt8[np.ndarray, "height width 3"],
+    edge: Float[np.ndarray, "n 2"],
+    fold: Float[np.ndarray, "m 2"],
+    skin: Float[np.ndarray, " 3"],
+    shut: float,
+) -> None:
+    """Lays the lid's own skin between its edge and fold as it shuts (0 open, 1 shut): the portrait shows only a sliver of
+    it, which stretching alone would turn into a dark smear of lashes."""
+    if shut < 0.15:
+        return
+    width = float(np.ptp(edge[:, 0]))
+    inner = edge + 0.16 * (fold.mean(0) - edge.mean(0))  # the lashes stay
+    contour = np.concatenate([inner, fold[::-1]])
+    pad = int(0.2 * width) + 2
+    low = np.maximum(np.floor(contour.min(0)).astype(int) - pad, 0)
+    high = np.minimum(np.ceil(contour.max(0)).astype(int) + pad, (frame.shape[1], frame.shape[0]))
+    if (high - low).min() < 3 or width < 4:
+        return
+    region = frame[low[1] : high[1], low[0] : high[0]]
+    mask = cv2.GaussianBlur(polygon_mask(contour - low, region.shape[:2]), (0, 0), 0.05 * width)
+    mask = (0.75 * min((shut - 0.15) / 0.5, 1.0) * mask)[..., None]
+    region[:] = (region * (1 - mask) + skin * mask + 0.5).astype(np.uint8)
 
 
 def _sample(plate: np.ndarray, at: np.ndarray) -> np.ndarray:

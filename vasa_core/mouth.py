@@ -111,17 +111,16 @@ def draw_mouth(
     """Draws the inside of the mouth into the frame within the inner lips' `contour` (pixels)."""
     low = np.maximum(np.floor(contour.min(0)).astype(int) - 2, 0)
     high = np.minimum(np.ceil(contour.max(0)).astype(int) + 3, (frame.shape[1], frame.shape[0]))
-    width, height = high - low
-    if min(width, height) < 2:
+    if (high - low).min() < 2:
         return
-    mask = polygon_mask(contour - low, (height, width))
+    region = frame[low[1] : high[1], low[0] : high[0]]
+    mask = polygon_mask(contour - low, region.shape[:2])
     if mask.sum() < 3:
         return
-    inside = _cavity(surface, light, canonical, posed, projected, low, (height, width))
+    inside = _cavity(surface, light, canonical, posed, projected, low, mask.shape)
     inside *= _lip_shadow(mask)[..., None]
     thickness = (mask > 0.5).sum(0, dtype=np.float32)
     mask = cv2.GaussianBlur(mask, (0, 0), 0.7) * np.clip(mask * 1.5, 0, 1) * np.clip(thickness / THIN_PX, 0, 1)
-    region = frame[low[1] : high[1], low[0] : high[0]]
     region[:] = np.clip(region * (1 - mask[..., None]) + inside * mask[..., None] + 0.5, 0, 255).astype(np.uint8)
 
 

@@ -53,14 +53,14 @@ class Portrait:
     landmarks: Float[np.ndarray, "478 2"]
     matte: Float[np.ndarray, "512 512"]
     background: UInt8[np.ndarray, "512 512 3"]
-    appearance_volume: Float[np.ndarray, "channel depth height width"]
+    appearance_volume: Float[np.ndarray, "channel deep high wide"]
     identity_code: Float[np.ndarray, " identity=80"]
     head_pose: Float[np.ndarray, " pose=6"]
     facial_dynamics: Float[np.ndarray, " dynamics=50"]
     residual: Float[np.ndarray, "face 3"]
     rotation: Float[np.ndarray, "3 3"]
     translation: Float[np.ndarray, " 3"]
-    camera_scale: Float[np.ndarray, ""]
+    camera_scale: Float[np.ndarray, " 1"]
     rest_dynamics: Float[np.ndarray, " dynamics=50"]
     face_confidence: Float[np.ndarray, " face"]
     sheet_points: Float[np.ndarray, "sheet 3"]
@@ -69,7 +69,7 @@ class Portrait:
 
     @property
     def camera(self) -> Camera:
-        return Camera(scale_px=float(self.camera_scale), centre_px=(CROP_PX / 2, CROP_PX / 2))
+        return Camera(scale_px=float(self.camera_scale[0]), centre_px=(CROP_PX / 2, CROP_PX / 2))
 
     def posed(self, vertices: Float[np.ndarray, "vertex 3"]) -> Float[np.ndarray, "vertex 3"]:
         """Canonical head coordinates to camera coordinates in the portrait's own pose."""
@@ -106,7 +106,7 @@ def prepare(picture: UInt8[np.ndarray, "height width 3"], surface: Surface) -> P
         residual=residual,
         rotation=codes.rotation,
         translation=codes.translation,
-        camera_scale=np.array(codes.camera.scale_px, np.float32),
+        camera_scale=np.array([codes.camera.scale_px], np.float32),
         rest_dynamics=_rest(face.landmarks, codes, surface),
         face_confidence=confidence,
         sheet_points=sheet[0],
@@ -275,7 +275,7 @@ def lift_appearance(
     canonical: Float[np.ndarray, "vertex 3"],
     confidence: Float[np.ndarray, " face"],
     surface: Surface,
-) -> Float[np.ndarray, "channel depth height width"]:
+) -> Float[np.ndarray, "channel deep high wide"]:
     """The canonical appearance volume: the crop's colours carried to where the surface puts them, then completed.
 
     Every face vertex, seen with its confidence, leaves its colour at its canonical place and, more faintly, at the
@@ -331,7 +331,7 @@ def _diffused(volume: np.ndarray, rounds: int = 40) -> np.ndarray:
 
 
 def sample_volume(
-    volume: Float[np.ndarray, "channel depth height width"], points: Float[np.ndarray, "point 3"]
+    volume: Float[np.ndarray, "channel deep high wide"], points: Float[np.ndarray, "point 3"]
 ) -> Float[np.ndarray, "point channel"]:
     """Trilinear samples of the volume at canonical points (cm), clamped at its walls."""
     at = np.clip(volume_index(points), 0, np.array([VOLUME[3], VOLUME[2], VOLUME[1]], np.float32) - 1.001)

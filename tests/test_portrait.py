@@ -1,0 +1,153 @@
+"""From a picture to a portrait and to frames: judged from outside, by landmarks found again, and by what must not move."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from vasa_core import assets, portrait
+from vasa_core.decoder import Decoder
+from vasa_core.encoders import encode_landmarks
+from vasa_core.errors import BadPortrait
+from vasa_core.geometry import Camera, rotation
+from vasa_core.landmarks import CROP_PX, crop_face, find_face
+from vasa_core.latents import DYNAMICS, EXPRESSION, IDENTITY, POSE, Motion
+from vasa_core.pictures import load_picture
+from vasa_core.render import paste_back, render_frames
+from vasa_core.surface import LANDMARKS, load_surface
+
+STILL = np.zeros(POSE, np.float32)
+CENTRE = (CROP_PX / 2, CROP_PX / 2)
+
+
+@pytest.fixture(scope="module")
+def surface():
+    return load_surface(assets.weights("surface.safetensors"))
+
+
+@pytest.fixture(scope="module")
+def cast_picture():
+    return load_picture(sorted((assets.FOLDER / "portraits").glob("*.[jp][pn]g"))[0])
+
+
+@pytest.fixture(scope="module")
+def person(cast_picture, surface):
+    return portrait.prepare(cast_picture, surface)
+
+
+@pytest.fixture(scope="module")
+def decoder(person, surface):
+    return Decoder(person, surface)
+
+
+def seen(frame: np.ndarray) -> np.ndarray:
+    return crop_face(frame).landmarks
+
+
+def test_the_encoder_inverts_the_surface(surface):
+    rng = np.random.default_rng(3)
+    who = rng.normal(0, 0.6, IDENTITY).astype(np.float32)
+    what = surface.dynamics_from_weights({"jawOpen": 0.25, "mouthSmile": 0.4, "browInnerUp": 0.3})
+    turn = np.array([0.08, -0.25, 0.05])
+    points = surface.vertices(who, what)[:LANDMARKS] @ rotation(turn).T
+    pixels = Camera(scale_px=16.0, centre_px=CENTRE).project(points.astype(np.float32))[:, :2]
+    pixels = np.concatenate([pixels, np.zeros((10, 2), np.float32) + pixels[:10]])  # irises do not matter here
+    codes = encode_landmarks(pixels, surface, CENTRE)
+    again = codes.camera.project(codes.posed(surface.vertices(codes.identity_code, codes.facial_dynamics)))
+    assert np.abs(again[:LANDMARKS, :2] - pixels[:LANDMARKS]).mean() < 1.0
+    np.testing.assert_allclose(codes.head_pose[:3], turn, atol=np.deg2rad(3.5))
+
+
+def test_an_unmoved_portrait_is_the_picture(person, decoder):
+    frame = decoder.frame(STILL, np.zeros(DYNAMICS, np.float32))
+    assert np.abs(frame.astype(int) - person.crop).mean() < 0.8
+
+
+def test_background_and_border_stay_still_under_a_turn(person, decoder):
+    pose = STILL.copy()
+    pose[:3] = np.deg2rad([4, 10, 3])
+    frame = decoder.frame(pose, np.zeros(DYNAMICS, np.float32)).astype(int)
+    away = np.abs(frame - person.crop).max(-1)
+    assert away[person.matte > 0.9].mean() > 3, "the person moves"
+    border = np.ones(away.shape, bool)
+    border[2:-2, 2:-2] = False
+    assert np.percentile(away[border], 99) <= 6
+
+
+@pytest.mark.parametrize(("axis", "degrees"), [(0, 7.0), (1, 9.0), (2, 6.0)])
+def test_a_turn_is_the_turn_asked_for(person, decoder, surface, axis, degrees):
+    pose = STILL.copy()
+    pose[axis] = np.deg2rad(degrees)
+    frame = decoder.frame(pose, np.zeros(DYNAMICS, np.float32))
+    turned = encode_landmarks(seen(frame), surface, CENTRE).head_pose[:3]
+    before = encode_landmarks(seen(person.crop), surface, CENTRE).head_pose[:3]
+    assert np.rad2deg(turned - before)[axis] == pytest.approx(degrees, abs=0.45 * degrees)
+
+
+def test_jaw_opens_lips_and_blink_shuts_lids_as_seen_from_outside(decoder, surface):
+    def openings(weights):
+        points = seen(decoder.frame(STILL, surface.dynamics_from_weights(weights)))
+        span = np.linalg.norm(points[33] - points[263])
+        lids = np.linalg.norm(points[159] - points[145]) + np.linalg.norm(points[386] - points[374])
+        return np.linalg.norm(points[13] - points[14]) / span, lids / span
+
+    (lips, lids), (open_lips, _), (_, shut_lids) = openings({}), openings({"jawOpen": 0.3}), openings({"eyeBlink": 1.0})
+    assert lips < 0.03 and open_lips > lips + 0.08
+    assert shut_lids < 0.6 * lids
+
+
+def test_gaze_moves_the_irises_the_way_asked(decoder):
+    def iris_x(yaw_degrees):
+        dynamics = np.zeros(DYNAMICS, np.float32)
+        dynamics[EXPRESSION] = np.deg2rad(yaw_degrees)
+        points = seen(decoder.frame(STILL, dynamics))
+        return np.mean(
+            [points[i, 0] - (points[a, 0] + points[b, 0]) / 2 for i, a, b in ((468, 33, 133), (473, 263, 362))]
+        )
+
+    assert iris_x(-15) < iris_x(0) - 0.5 and iris_x(15) > iris_x(0) + 0.5
+
+
+def test_a_saved_portrait_is_the_same_portrait(person, tmp_path):
+    portrait.save(person, tmp_path / "person.safetensors")
+    again = portrait.load(tmp_path / "person.safetensors")
+    for field in dataclasses.fields(person):
+        np.testing.assert_array_equal(getattr(again, field.name), getattr(person, field.name))
+    (tmp_path / "x").write_text("no")
+    with pytest.raises(BadPortrait):
+        portrait.load(tmp_path / "x")
+
+
+def test_motion_in_pieces_gives_the_same_frames(person, surface):
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    motion = Motion(
+        head_pose=torch.randn(3, POSE, generator=generator) * 0.05,
+        facial_dynamics=torch.randn(3, DYNAMICS, generator=generator) * 0.05,
+    )
+    whole = list(render_frames(person, [motion], surface))
+    pieces = list(render_frames(person, [motion[:1], motion[1:]], surface, size=256))
+    assert len(whole) == len(pieces) == 3 and pieces[0].shape == (256, 256, 3)
+    np.testing.assert_array_equal(whole[2], list(render_frames(person, [motion[2:]], surface))[0])
+
+
+def test_pasting_an_unmoved_frame_back_gives_the_picture(person):
+    pasted = paste_back(person, person.crop)
+    assert pasted.shape == person.picture.shape
+    assert np.abs(pasted.astype(int) - person.picture).mean() < 2
+
+
+def test_pictures_that_cannot_serve_are_refused_by_name(cast_picture):
+    import cv2
+
+    noise = np.random.default_rng(0).integers(0, 255, (300, 300, 3)).astype(np.uint8)
+    with pytest.raises(BadPortrait, match="no human face"):
+        find_face(noise)
+    with pytest.raises(BadPortrait, match="2 faces"):
+        find_face(np.concatenate([cast_picture, cast_picture[:, ::-1]], 1))
+    small = cv2.resize(cast_picture, (150, 150 * cast_picture.shape[0] // cast_picture.shape[1]))
+    with pytest.raises(BadPortrait, match="pixels across"):
+        find_face(np.pad(small, ((60, 60), (60, 60), (0, 0)), mode="edge"))
