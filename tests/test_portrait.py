@@ -1,4 +1,5 @@
-"""From a picture to a portrait and to frames: judged from outside, by landmarks found again, and by what must not move."""
+"""From a picture to a portrait and to frames: judged from outside, by landmarks found again, and by what must not
+move."""
 
 from __future__ import annotations
 
@@ -131,7 +132,7 @@ def test_motion_in_pieces_gives_the_same_frames(person, surface):
     whole = list(render_frames(person, [motion], surface))
     pieces = list(render_frames(person, [motion[:1], motion[1:]], surface, size=256))
     assert len(whole) == len(pieces) == 3 and pieces[0].shape == (256, 256, 3)
-    np.testing.assert_array_equal(whole[2], list(render_frames(person, [motion[2:]], surface))[0])
+    np.testing.assert_array_equal(whole[2], next(iter(render_frames(person, [motion[2:]], surface))))
 
 
 def test_pasting_an_unmoved_frame_back_gives_the_picture(person):

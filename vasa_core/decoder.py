@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from vasa_core.contact import Contact
-from vasa_core.eyes import LID_FOLDS, draw_eye, draw_lid, gaze_shift_px, lid_skin, lift_eye
+from vasa_core.eyes import LID_FOLDS, draw_eye, draw_lid, gaze_shift_px, lash_colours, lid_skin, lift_eye
 from vasa_core.geometry import NECK_PIVOT_CM, empty_depth, rasterise, rotation
 from vasa_core.landmarks import CROP_PX
 from vasa_core.latents import EXPRESSION
@@ -86,6 +86,7 @@ class Decoder:
         self.eyes = [lift_eye(portrait.crop, portrait.landmarks, at[loop], k) for k, loop in enumerate(self.lid_loops)]
         self.lids_open_px = [max(float((at[lower] - at[upper])[:, 1].sum()), 1.0) for upper, lower in self.lid_paths]
         self.lid_skin = lid_skin(portrait.crop, portrait.landmarks)
+        self.lashes = lash_colours(portrait.crop, [at[upper] for upper, _ in self.lid_paths])
         self.person_pixels = unmixed(portrait.crop, portrait.background, portrait.matte)
 
     # --- made once ----------------------------------------------------------------------------------------------------
@@ -141,7 +142,14 @@ class Decoder:
         for k, paths in enumerate(self.lid_paths):
             upper, lower = (projected[path, :2] for path in paths)
             shut = 1 - float((lower - upper)[:, 1].sum()) / self.lids_open_px[k]
-            draw_lid(frame, upper, projected[list(LID_FOLDS[k]), :2], self.lid_skin[k], min(max(shut, 0.0), 1.0))
+            draw_lid(
+                frame,
+                upper,
+                projected[list(LID_FOLDS[k]), :2],
+                self.lid_skin[k],
+                self.lashes[k],
+                min(max(shut, 0.0), 1.0),
+            )
             draw_eye(frame, self.eyes[k], opening(projected[:, :2], *paths), self._eye_transform(k, head_pose), shift)
         return frame
 

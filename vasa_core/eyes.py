@@ -17,10 +17,13 @@ from vasa_core.encoders import EYEBALL_RADIUS_CM
 from vasa_core.portrait import fill_holes
 from vasa_core.surface import IRIS_CENTRES
 
-
 LID_FOLDS = ((33, 247, 30, 29, 27, 28, 56, 190, 133), (263, 467, 260, 259, 257, 258, 286, 414, 362))
 UNDER_BROWS = ((225, 224, 223, 222), (445, 444, 443, 442))
 UNDER_EYES = ((110, 24, 23, 22), (339, 254, 253, 252))
+
+
+LASH_STRENGTH = 0.8
+"""How dark the line of lashes lies along a shut lid, against the portrait's own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +122,9 @@ def draw_eye(
     if (high - low).min() < 2:
         return
     region = frame[low[1] : high[1], low[0] : high[0]]
-    mask = polygon_mask(contour - low, region.shape[:2])
+    # a polygon without area would still draw its outline
+    opening_px = cv2.contourArea(contour.astype(np.float32)) / max(float(np.ptp(contour[:, 0])), 1.0)
+    mask = polygon_mask(contour - low, region.shape[:2]) * np.clip(opening_px - 0.5, 0, 1)
     xx, yy = np.meshgrid(np.arange(low[0], high[0]), np.arange(low[1], high[1]))
     at = np.stack([xx, yy], -1).astype(np.float32) @ portrait_from_frame[:, :2].T + portrait_from_frame[:, 2]
     at = (at - plates.origin).astype(np.float32)
@@ -133,7 +138,8 @@ def draw_eye(
 
 
 def lid_skin(crop: UInt8[np.ndarray, "512 512 3"], landmarks: Float[np.ndarray, "478 2"]) -> Float[np.ndarray, "2 3"]:
-    """The colour of each upper lid's skin: midway between what shows under the brow, often shaded, and under the eye."""
+    """The colour of each upper lid's skin: midway between what shows under the brow, often shaded, and under the
+    eye."""
     soft = cv2.GaussianBlur(crop, (0, 0), 2).astype(np.float32)
     colours = []
     for fold, brow, bag in zip(LID_FOLDS, UNDER_BROWS, UNDER_EYES, strict=True):
@@ -143,15 +149,33 @@ def lid_skin(crop: UInt8[np.ndarray, "512 512 3"], landmarks: Float[np.ndarray, 
     return np.array(colours, np.float32)
 
 
+def lash_colours(
+    crop: UInt8[np.ndarray, "512 512 3"], edges: list[Float[np.ndarray, "n 2"]]
+) -> Float[np.ndarray, "2 3"]:
+    """The dark line along each upper lid's edge, as the portrait shows it."""
+    colours = []
+    for edge in edges:
+        points = (
+            np.concatenate([edge + np.array([0, dy]) for dy in (-2, -1, 0)])
+            .round()
+            .astype(int)
+            .clip(0, crop.shape[0] - 1)
+        )
+        line = crop[points[:, 1], points[:, 0]].astype(np.float32)
+        colours.append(line[line.sum(1) <= np.percentile(line.sum(1), 30)].mean(0))
+    return np.array(colours, np.float32)
+
+
 def draw_lid(
     frame: UInt8[np.ndarray, "height width 3"],
     edge: Float[np.ndarray, "n 2"],
     fold: Float[np.ndarray, "m 2"],
     skin: Float[np.ndarray, " 3"],
+    lash: Float[np.ndarray, " 3"],
     shut: float,
 ) -> None:
-    """Lays the lid's own skin between its edge and fold as it shuts (0 open, 1 shut): the portrait shows only a sliver of
-    it, which stretching alone would turn into a dark smear of lashes."""
+    """Lays the lid's own skin between its edge and fold as it shuts (0 open, 1 shut): the portrait shows only a
+    sliver of it, which stretching alone would turn into a dark smear of lashes."""
     if shut < 0.15:
         return
     width = float(np.ptp(edge[:, 0]))
@@ -165,7 +189,13 @@ def draw_lid(
     region = frame[low[1] : high[1], low[0] : high[0]]
     mask = cv2.GaussianBlur(polygon_mask(contour - low, region.shape[:2]), (0, 0), 0.05 * width)
     mask = (0.75 * min((shut - 0.15) / 0.5, 1.0) * mask)[..., None]
-    region[:] = (region * (1 - mask) + skin * mask + 0.5).astype(np.uint8)
+    line = np.zeros(region.shape[:2], np.uint8)
+    path = np.round((edge - low) * 16).astype(np.int32)
+    cv2.polylines(line, [path], False, 255, max(1, round(0.045 * width)), cv2.LINE_AA, 4)
+    stroke = cv2.GaussianBlur(line.astype(np.float32) / 255, (0, 0), max(0.6, 0.015 * width))[..., None]
+    stroke *= LASH_STRENGTH * min((shut - 0.15) / 0.5, 1.0)
+    lid = region * (1 - mask) + skin * mask
+    region[:] = (lid * (1 - stroke) + lash * stroke + 0.5).astype(np.uint8)
 
 
 def _sample(plate: np.ndarray, at: np.ndarray) -> np.ndarray:
