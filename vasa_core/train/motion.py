@@ -207,7 +207,7 @@ def train(run: Run, takes: Takes, readout: LipsAndLids, minutes: float, batch: i
         follow(run.average, run.model, min(0.999, 1 - 10 / (10 + run.steps)))
         run.minutes = before + (time.monotonic() - begun) / 60
         for name, part in parts.items():
-            sums[name] = sums.get(name, 0.0) + float(part)
+            sums[name] = sums.get(name, 0.0) + part.item()
         if run.minutes - logged >= 1:
             count = run.steps - logged_steps
             run.log(**{name: round(total / count, 4) for name, total in sums.items()}, steps_per_s=round(count / 60, 2))
