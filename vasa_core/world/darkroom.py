@@ -11,25 +11,27 @@ import cv2
 import numpy as np
 from numpy import ndarray as Array
 
+from vasa_core.world.facekit import Number
+from vasa_core.world.people import Color
 from vasa_core.world.renderer import Shot
 
 # How far light wanders under skin: share and standard deviation in cm of Gaussians, per colour (after d'Eon and Luebke
 # 2007, GPU Gems 3, chapter 14: red reaches furthest).
-SCATTER = {0: ((.35, .03), (.35, .11), (.30, .28)), 1: ((.55, .025), (.35, .08), (.10, .16)), 2: ((.65, .02), (.30, .06), (.05, .12))}
+SCATTER = {0: ((.35, .03), (.35, .11), (.30, .20)), 1: ((.55, .025), (.35, .08), (.10, .16)), 2: ((.65, .02), (.30, .06), (.05, .12))}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Backdrop:
     """A painted cloth, lighter behind the sitter: two linear colours and how mottled it is."""
 
-    center: tuple[float, float, float]
-    edge: tuple[float, float, float]
-    mottle: float = .25
-    spot: tuple[float, float] = (.5, .42)  # where it is lightest, in picture widths
+    center: Color
+    edge: Color
+    mottle: Number = .25
+    spot: tuple[Number, Number] = (.5, .42)  # where it is lightest, in picture widths
     seed: int = 0
 
 
-def blurred(picture: Array, sigma: float) -> Array:
+def blurred(picture: Array, sigma: Number) -> Array:
     return cv2.GaussianBlur(picture, (0, 0), sigma) if sigma > .25 else picture
 
 
@@ -52,11 +54,11 @@ def backdrop(size: int, cloth: Backdrop) -> Array:
     y, x = np.mgrid[0:size, 0:size] / size
     fall = np.exp(-(((x - cloth.spot[0]) / .52)**2 + ((y - cloth.spot[1]) / .58)**2))[..., None]
     picture = np.array(cloth.center) * fall + np.array(cloth.edge) * (1 - fall)
-    clouds = sum(cv2.resize(rng.normal(size=(n, n)), (size, size), interpolation=cv2.INTER_CUBIC) / n**.5 for n in (4, 7, 13))
+    clouds = sum(blurred(cv2.resize(rng.normal(size=(n, n)), (size, size), interpolation=cv2.INTER_LINEAR), size / n / 3) / n**.5 for n in (4, 7, 13))
     return (picture * np.exp(cloth.mottle * clouds[..., None] * .55)).astype(np.float32)
 
 
-def film(linear: Array, exposure: float = 1.) -> Array:
+def film(linear: Array, exposure: Number = 1.) -> Array:
     """Display values of linear light: a filmic curve (Hable 2010) that lets the brightest colours pale a little."""
     x = np.maximum(linear, 0) * exposure * 1.55
     peak = x.max(-1, keepdims=True)
@@ -70,7 +72,7 @@ def film(linear: Array, exposure: float = 1.) -> Array:
     return np.clip(grey[..., None] + (shown - grey[..., None]) * 1.08, 0, 1)
 
 
-def develop(shot: Shot, cloth: Backdrop, exposure: float = 1.) -> Array:
+def develop(shot: Shot, cloth: Backdrop, exposure: Number = 1.) -> Array:
     """The finished photograph."""
     person = under_skin(shot) + shot.other[..., :3]
     alpha = np.clip(shot.other[..., 3:], 0, 1)
@@ -83,3 +85,90 @@ def develop(shot: Shot, cloth: Backdrop, exposure: float = 1.) -> Array:
 def to_bytes(picture: Array) -> Array:
     """uint8 of display values."""
     return (np.clip(picture, 0, 1) * 255 + .5).astype(np.uint8)
+
+
+# ---- other finishes --------------------------------------------------------------------------------------------------
+def structure(grey: Array, sigma: Number) -> tuple[Array, Array]:
+    """Direction along edges (radians) and how strongly directed the picture is (0..1), from its structure tensor."""
+    dx, dy = cv2.Scharr(grey, cv2.CV_32F, 1, 0), cv2.Scharr(grey, cv2.CV_32F, 0, 1)
+    xx, yy, xy = (blurred(product, sigma) for product in (dx * dx, dy * dy, dx * dy))
+    spread = np.sqrt((xx - yy)**2 + 4 * xy**2)
+    return .5 * np.arctan2(2 * xy, xx - yy) + np.pi / 2, spread / np.maximum(xx + yy, 1e-6)
+
+
+def line_smeared(picture: Array, angle: Array, length: int, step: Number = 1.) -> Array:
+    """The mean along the local direction, `length` steps each way: a field smeared into strokes (Cabral and Leedom 1993)."""
+    y, x = np.mgrid[0:picture.shape[0], 0:picture.shape[1]].astype(np.float32)
+    cos, sin, total = np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32), picture.copy()
+    for sign in (-1, 1):
+        px, py, lx, ly = x, y, sign * cos, sign * sin
+        for _ in range(length):
+            px, py = px + step * lx, py + step * ly
+            nx, ny = cv2.remap(cos, px, py, cv2.INTER_LINEAR), cv2.remap(sin, px, py, cv2.INTER_LINEAR)
+            flip = np.where(nx * lx + ny * ly < 0, -1, 1).astype(np.float32)
+            lx, ly = nx * flip, ny * flip
+            total = total + cv2.remap(picture, px, py, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    return total / (2 * length + 1)
+
+
+def kuwahara(picture: Array, radius: Number) -> Array:
+    """Each pixel takes the mean of the calmest of eight surrounding sectors: flat dabs with crisp borders."""
+    total, weights = 0., 0.
+    for k in range(8):
+        a = 2 * np.pi * k / 8
+        shift = np.float32([[1, 0, radius * np.cos(a)], [0, 1, radius * np.sin(a)]])
+        mean, square = blurred(picture, radius / 2), blurred(picture**2, radius / 2)
+        mean, square = (cv2.warpAffine(m, shift, m.shape[1::-1], borderMode=cv2.BORDER_REFLECT) for m in (mean, square))
+        deviation = np.sqrt(np.maximum(square - mean**2, 0).sum(-1, keepdims=True))
+        weight = 1 / (1 + (60 * deviation)**4)
+        total, weights = total + mean * weight, weights + weight
+    return total / weights
+
+
+def canvas_weave(size: int, rng: np.random.Generator) -> Array:
+    """The relief of linen: threads across and along, unevenly spun; about -1..1."""
+    y, x = np.mgrid[0:size, 0:size].astype(np.float32)
+    uneven = [blurred(rng.normal(size=(size, size)).astype(np.float32), 9) * 26 for _ in range(2)]
+    weave = np.cos(2 * np.pi * (x / 4.3 + .12 * uneven[0])) * np.cos(2 * np.pi * (y / 4.3 + .12 * uneven[1]))
+    return .6 * weave + .4 * blurred(rng.normal(size=(size, size)).astype(np.float32), 1.2) * 2.5
+
+
+def painting(picture: Array, detail: Array, seed: int = 0) -> Array:
+    """An oil painting: dabs, strokes that follow the form, bristle relief lit from the upper left, linen.
+
+    `detail` [height, width] in 0..1 is 1 where the brush was fine (eyes, mouth).
+    """
+    rng, size = np.random.default_rng(seed), len(picture)
+    unit = size / 1024
+    coarse, fine = kuwahara(picture, 7 * unit), kuwahara(picture, 2.6 * unit)
+    flat = coarse + (fine - coarse) * detail[..., None]
+    grey = cv2.cvtColor(flat.astype(np.float32), cv2.COLOR_RGB2GRAY)
+    angle, _ = structure(grey, 6 * unit)
+    strokes = line_smeared(flat.astype(np.float32), angle, int(7 * unit) + 1)
+    strokes += (flat - strokes) * .7 * detail[..., None]
+    bristle = line_smeared(rng.normal(size=(size, size)).astype(np.float32), angle, int(14 * unit))
+    bristle /= bristle.std()
+    height = blurred(bristle, .8) * (1 - .75 * detail) + .35 * canvas_weave(size, rng)
+    lit = cv2.Sobel(height, cv2.CV_32F, 1, 0) + cv2.Sobel(height, cv2.CV_32F, 0, 1)
+    return np.clip(strokes * (1 + .010 * bristle[..., None] * (1 - detail[..., None])) + .007 * lit[..., None], 0, 1)
+
+
+def cartoon(picture: Array, edges: Array) -> Array:
+    """Flat tones with soft steps and ink lines along `edges` [height, width] (0..1, 1 where a line is drawn)."""
+    size = len(picture)
+    flat = kuwahara(picture, 5 * size / 1024)
+    lab = cv2.cvtColor(flat.astype(np.float32), cv2.COLOR_RGB2LAB)
+    tone = lab[..., 0] / 100 * 8
+    stepped = np.floor(tone) + np.clip((tone - np.floor(tone) - .5) * 3.5 + .5, 0, 1)
+    lab[..., 0] = .25 * lab[..., 0] + .75 * stepped / 8 * 100
+    lab[..., 1:] *= 1.25
+    colors = np.clip(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), 0, 1)
+    return colors * (1 - .85 * edges[..., None]) + np.array([.10, .06, .06]) * .85 * edges[..., None]
+
+
+def ink_lines(picture: Array) -> Array:
+    """Where a draughtsman would draw: dark sides of edges, by a thresholded difference of Gaussians (Winnemoeller 2012)."""
+    scale = len(picture) / 1024
+    grey = cv2.cvtColor(picture.astype(np.float32), cv2.COLOR_RGB2GRAY)
+    narrow, wide = blurred(grey, 1.6 * scale), blurred(grey, 3.2 * scale)
+    return np.clip((wide - narrow - .012) * 22, 0, 1)

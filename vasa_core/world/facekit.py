@@ -20,6 +20,7 @@ from numpy import ndarray as Array
 
 from vasa_core.errors import MissingWeights
 
+Number = float | int
 NECK_PIVOT = np.array([0, -9, -2], np.float32)  # the point about which the head turns
 FACE, SCALP, MOUTH, SOCKET_L, SOCKET_R, GUMS, TEETH, EYE_L, EYE_R = range(9)
 LASHES_L, LASHES_R = 15, 16  # parts 9 to 14 (tear film, lid blends) are not drawn
@@ -27,7 +28,7 @@ SKIN_PARTS = (FACE, SCALP)
 SIDES = ("L", "R")
 
 
-def smoothstep(low: float, high: float, value: Array) -> Array:
+def smoothstep(low: Number, high: Number, value: Array) -> Array:
     """0 below `low`, 1 above `high`, a smooth cubic between; `low` may be the larger."""
     t = np.clip((value - low) / (high - low), 0, 1)
     return t * t * (3 - 2 * t)
@@ -43,7 +44,7 @@ def neck_weight(points: Float[Array, "*points 3"]) -> Float[Array, " *points"]:
     return smoothstep(-14.5, -6.0, points[..., 1] + 0.2857 * points[..., 2]).astype(np.float32)
 
 
-def head_rotation(yaw: float, pitch: float, roll: float) -> Float[Array, "3 3"]:
+def head_rotation(yaw: Number, pitch: Number, roll: Number) -> Float[Array, "3 3"]:
     """The rotation matrix of a head pose in degrees, applied roll @ yaw @ pitch."""
     (cy, cp, cr), (sy, sp, sr) = np.cos(np.deg2rad([yaw, pitch, roll])), np.sin(np.deg2rad([yaw, pitch, roll]))
     about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
@@ -85,7 +86,7 @@ class Eyeball:
     vertices: Int[Array, " n"]
     center: Float[Array, "3"]
     axis: Float[Array, "3"]  # from the centre to the apex of the cornea, at rest
-    apex: float  # distance from the centre to the apex, cm
+    apex: Number  # distance from the centre to the apex, cm
 
 
 class FaceKit:
@@ -126,7 +127,7 @@ class FaceKit:
         used = np.nonzero(weights)[0]
         return rest + (weights[used] @ self.expression_modes[used]).reshape(-1, 3)
 
-    def expression_weights(self, named: dict[str, float]) -> Float[Array, " modes"]:
+    def expression_weights(self, named: dict[str, Number]) -> Float[Array, " modes"]:
         """The weight vector of named modes; `mouthSmile` stands for its _L and _R halves."""
         weights = np.zeros(len(self.expression_names), np.float32)
         for name, value in named.items():
@@ -134,11 +135,11 @@ class FaceKit:
                 weights[self.expression_index[full]] += value
         return weights
 
-    def shape(self, coefficients: Float[Array, " modes"], named: dict[str, float]) -> Float[Array, "vertices 3"]:
+    def shape(self, coefficients: Float[Array, " modes"], named: dict[str, Number]) -> Float[Array, "vertices 3"]:
         """The head of a person making an expression."""
         return self.expression(self.identity(coefficients), self.expression_weights(named))
 
-    def closing(self, vertices: Float[Array, "vertices 3"]) -> dict[str, float]:
+    def closing(self, vertices: Float[Array, "vertices 3"]) -> dict[str, Number]:
         """The little `mouthClose` that makes these lips just touch (linear in the gap between the inner lips)."""
         upper, lower = self.landmarks[[61, 62, 63]], self.landmarks[[67, 66, 65]]
         mode = self.expression_modes[self.expression_index["mouthClose"]].reshape(-1, 3)

@@ -16,7 +16,7 @@ from numpy.random import Generator
 from scipy.interpolate import CubicSpline
 from scipy.spatial import Delaunay, cKDTree
 
-from vasa_core.world.facekit import FACE, LASHES_L, LASHES_R, SCALP, FaceKit, smoothstep, unit
+from vasa_core.world.facekit import FACE, LASHES_L, LASHES_R, SCALP, FaceKit, Number, smoothstep, unit
 from vasa_core.world.people import Beard, Brows, Hair
 
 SKULL_CENTER = np.array([0, 3, 0], np.float32)
@@ -80,13 +80,13 @@ def scalp_density(canonical: Array, hair: Hair) -> Array:
 def beard_density(canonical: Array, kind: str) -> Array:
     """How thickly a beard of this kind grows, 0..1."""
     x, y, z = np.abs(canonical[..., 0]), canonical[..., 1], canonical[..., 2]
-    cheek = smoothstep(.9, -.5, y + 4.4 - 1.05 * (x - 2.6)) * smoothstep(-9.5, -6.2, y + .2857 * z) * smoothstep(-2., 0., z)
+    cheek = smoothstep(.9, -.5, y + 4.4 - 1.05 * (x - 2.6)) * smoothstep(-9.5, -6.2, y + .2857 * z) * smoothstep(-.5, 1.5, z)
     lips = smoothstep(1.25, .95, np.hypot(x / 2.35, (y + 3.0) / .95))
-    moustache = smoothstep(-.9, -1.6, y + .30 * x) * smoothstep(3.2, 2.2, x) * smoothstep(-4.4, -3.4, y) * smoothstep(7, 8, z)
+    moustache = smoothstep(-.9, -1.6, y + .26 * x) * smoothstep(3.9, 2.9, x) * smoothstep(-4.4, -3.4, y) * smoothstep(7, 8, z)
     sideburn = smoothstep(7.5, 6.9, x) * smoothstep(3.4, 1.4, y) * smoothstep(-1.5, 0, z) * smoothstep(3.6, 2.2, z) * smoothstep(-6, -2, y) * (x > 5.5)
     chin = cheek * smoothstep(3.5, 2.3, x) * smoothstep(3, 5, z)
     grown = {"full": np.maximum(np.maximum(cheek, moustache), sideburn), "goatee": np.maximum(chin, moustache), "moustache": moustache}[kind]
-    return np.clip(grown, 0, 1) * (1 - lips) * smoothstep(7.7, 7.3, x)
+    return np.clip(grown, 0, 1) * (1 - lips) * smoothstep(7.5, 7.1, x)
 
 
 def sample_surface(kit: FaceKit, rest: Array, density: Array, count: int, rng: Generator) -> tuple[Array, Array]:
@@ -151,7 +151,7 @@ class Combed:
     length: Array
     flow: Array
     lift: Array
-    gravity: float = 0.
+    gravity: Number = 0.
 
 
 def comb_buzz(r: Roots, hair: Hair) -> Combed:
@@ -201,7 +201,7 @@ class Style:
     comb: Callable[[Roots, Hair], Combed]
     strands: int
     points: int
-    width: float  # cm
+    width: Number  # cm
     fades: bool = False  # shorter at the hairline
     falls: bool = False  # hangs past the face onto the shoulders
     free: bool = False  # stands off the skull
@@ -244,7 +244,8 @@ def grow(kit: FaceKit, rest: Array, normals: Array, hair: Hair, rng: Generator, 
 
 
 def find_roots(kit: FaceKit, rest: Array, normals: Array, hair: Hair, count: int, rng: Generator) -> Roots:
-    corners, weights = sample_surface(kit, rest, scalp_density(kit.neutral, hair) + 1e-6, count, rng)
+    parting = 1 + 1.2 * np.exp(-(((kit.neutral[:, 0] - hair.parting) / 1.5) ** 2))  # combed both ways, it needs more
+    corners, weights = sample_surface(kit, rest, scalp_density(kit.neutral, hair) * parting + 1e-6, count, rng)
     point, canonical = blend(rest, corners, weights), blend(kit.neutral, corners, weights)
     side = np.where(point[:, 0] + .3 * rng.normal(size=count) > hair.parting, 1., -1.)
     top = smoothstep(5.5, 10.5, canonical[:, 1] + .15 * canonical[:, 2])
@@ -254,14 +255,14 @@ def find_roots(kit: FaceKit, rest: Array, normals: Array, hair: Hair, count: int
 def fringe_of(roots: Roots, hair: Hair) -> Array:
     """Which strands hang over the forehead."""
     x, y, z = roots.canonical.T
-    return (hair.style == "bangs") & (z > 4.5) & (np.abs(x) < 6.2) & (y > 8.) & (roots.inside < 4.5)
+    return (hair.style == "bangs") & (z > 4.5) & (np.abs(x) < 5.9) & (y > 7.) & (roots.inside < 3.5 + 2.5 * roots.chance)
 
 
 def trim(combed: Combed, roots: Roots, style: Style, fringe: Array) -> Combed:
     length, flow, lift = combed.length.copy(), combed.flow.copy(), combed.lift.copy()
     if style.fades:
         length *= .3 + .7 * smoothstep(-.5, 2.4, roots.inside)
-    cut = 5.0 + np.clip(roots.inside, 0, 4.5) + .7 * roots.chance + .05 * np.abs(roots.canonical[:, 0]) ** 2
+    cut = 5.0 + np.clip(roots.inside, 0, 4.5) + .7 * roots.chance + .11 * roots.canonical[:, 0] ** 2
     length[fringe] = cut[fringe]
     flow[fringe] = np.stack([.06 * roots.canonical[fringe, 0], np.full(fringe.sum(), -.2), np.ones(fringe.sum())], 1)
     return Combed(np.maximum(length, .15), flow, lift, combed.gravity)
@@ -291,7 +292,7 @@ def march(roots, combed, style, hair, skull, layer, fringe, shoulders, rng) -> A
     return np.stack(walked, 1)
 
 
-def hold_to_skull(points: Array, skull: Skull, stand: Array, t: float, style: Style, hair: Hair) -> Array:
+def hold_to_skull(points: Array, skull: Skull, stand: Array, t: Number, style: Style, hair: Hair) -> Array:
     away = points - SKULL_CENTER
     distance = np.linalg.norm(away, axis=1)
     direction = away / distance[:, None]
@@ -336,7 +337,7 @@ def arrange(points: Array, roots: Roots, combed: Combed, hair: Hair, rng: Genera
     out = unit(roots.normal[:, None] - (roots.normal[:, None] * along).sum(-1, keepdims=True) * along)
     phase = 12.6 * (.85 * rng.random(len(guides))[mine] + .15 * rng.random(count))[:, None, None]
     turn = 2 * np.pi * hair.wave_per_cm * combed.length[:, None, None] * t + phase
-    points = points + hair.wave * np.minimum(1, 2.5 * t) * (np.cos(turn) * np.cross(along, out) + .8 * np.sin(turn) * out)
+    points = points + hair.wave * np.minimum(1, combed.length / 4.)[:, None, None] * np.minimum(1, 2.5 * t) * (np.cos(turn) * np.cross(along, out) + .8 * np.sin(turn) * out)
     stray = rng.normal(size=(count, 1, 3)) * np.minimum(combed.length, 8)[:, None, None]
     tint = np.clip(.5 + .22 * rng.normal(size=len(guides))[mine] + .18 * rng.normal(size=count), 0, 1)
     return points + .2 * hair.frizz * stray * t, tint
@@ -373,6 +374,7 @@ def crosses_face(points: Array, fringe: Array) -> Array:
     between = np.concatenate([points, .5 * (points[:, 1:] + points[:, :-1])], 1)
     x, y, z = np.moveaxis(between, -1, 0)
     oval = ((x / 6.3) ** 2 + ((y - 1) * np.where(y > 1, 1, .5) / 8.1) ** 2 < 1) & (z > 1.5) & (y > -11)
+    oval |= (np.abs(x) < 5.6) & (z > 1.) & (y <= -9) & (y > -24)  # nor over the throat
     eyes = (np.abs(x) < 5.5) & (y < 5.2) & (y > -11) & (z > 3)
     hangs = np.zeros(len(points), bool)
     hangs[: len(fringe)] = fringe
@@ -469,7 +471,7 @@ def grow_brow(kit, rest, normals, brows, landmarks, rng) -> Rooted:
     return rooted(corners, weights, offsets, spread, .018 * (.7 + .6 * rng.random(count)), rng)
 
 
-def grow_lashes(kit: FaceKit, rest: Array, amount: float, rng: Generator) -> Rooted:
+def grow_lashes(kit: FaceKit, rest: Array, amount: Number, rng: Generator) -> Rooted:
     """Lashes along the mesh's lash cards: three cards above and three below each eye."""
     pieces = [grow_card(kit, card, center, amount, rng)
               for part, side in ((LASHES_L, "L"), (LASHES_R, "R"))
@@ -482,7 +484,7 @@ def lash_cards(kit: FaceKit, part: int) -> list[Array]:
     return list(np.nonzero(kit.part == part)[0].reshape(6, -1))
 
 
-def grow_card(kit: FaceKit, card: Array, eye: Array, amount: float, rng: Generator) -> Rooted:
+def grow_card(kit: FaceKit, card: Array, eye: Array, amount: Number, rng: Generator) -> Rooted:
     uv = np.zeros((len(kit.neutral), 2))
     uv[kit.faces] = kit.uv[kit.uv_faces]
     flat = uv[card]
@@ -491,9 +493,9 @@ def grow_card(kit: FaceKit, card: Array, eye: Array, amount: float, rng: Generat
     away = np.linalg.norm(kit.neutral[card] - eye, axis=1)
     outward = np.corrcoef(away, flat[:, 1])[0, 1] > 0  # whether v grows from the lid to the tip
     upper = kit.neutral[card, 1].mean() > eye[1]
-    count, points = int((50 if upper else 20) * (.5 + amount)), 7
+    count, points = int((50 if upper else 26) * (.5 + amount)), 7
     along = np.linspace(.02, .97, count) + .008 * rng.normal(size=count)
-    reach = np.linspace(0, 1, points) * ((.55 + .4 * rng.random(count)) * (.85 if upper else .5) * (.6 + .4 * amount))[:, None]
+    reach = np.linspace(0, 1, points) * ((.55 + .4 * rng.random(count)) * (.85 if upper else .36) * (.6 + .4 * amount))[:, None]
     where = np.stack([np.clip(along[:, None] + .012 * rng.normal(size=(count, 1)) * reach, .01, .99),
                       np.clip(reach if outward else 1 - reach, .005, .995)], -1)
     mesh = Delaunay(flat)
@@ -507,4 +509,4 @@ def grow_card(kit: FaceKit, card: Array, eye: Array, amount: float, rng: Generat
     curl = reach[..., None] ** 1.6 * np.array([0, .42 if upper else -.12, 0])  # the cards are flatter than lashes are
     fan = reach[..., None] * (along - .45)[:, None, None] * np.array([.7, 0, 0])
     return Rooted(card[corner][good], weights[good], (curl + fan)[good], normals[good], rng.random(good.sum()),
-                  np.full(good.sum(), .024 if upper else .012))
+                  np.full(good.sum(), .024 if upper else .009))

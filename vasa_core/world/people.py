@@ -6,19 +6,23 @@ generator that is handed in, so that a seed names a person for ever.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy import ndarray as Array
 from numpy.random import Generator
 
+from vasa_core.world.facekit import Number
+
+Color = tuple[Number, Number, Number]  # linear RGB
+
 SKIN_TONES_SRGB = np.array([(226, 188, 168), (219, 176, 151), (208, 160, 132), (190, 139, 108), (164, 113, 83),
                             (131, 87, 62), (100, 64, 46), (75, 48, 36)]) / 255  # light to dark
 HAIR_COLORS = {"black": (.014, .011, .010), "dark brown": (.035, .020, .013), "brown": (.075, .042, .024),
                "light brown": (.16, .095, .050), "blond": (.36, .235, .115), "platinum": (.55, .43, .28),
-               "red": (.24, .070, .022), "auburn": (.11, .034, .016), "grey": (.26, .25, .24), "white": (.58, .57, .55)}
-IRIS_COLORS = {"brown": (.11, .045, .016), "hazel": (.19, .11, .04), "amber": (.22, .12, .03), "green": (.13, .17, .08),
-               "blue": (.11, .21, .33), "grey": (.20, .25, .28), "dark": (.045, .020, .010)}
+               "red": (.24, .070, .022), "auburn": (.11, .034, .016), "grey": (.16, .155, .15), "white": (.34, .33, .315)}
+IRIS_COLORS = {"brown": (.11, .045, .016), "hazel": (.13, .070, .026), "amber": (.22, .12, .03), "green": (.09, .115, .055),
+               "blue": (.075, .135, .21), "grey": (.13, .16, .175), "dark": (.045, .020, .010)}
 NECKLINES = ("crew", "vneck", "scoop", "turtle")
 
 
@@ -26,19 +30,19 @@ NECKLINES = ("crew", "vneck", "scoop", "turtle")
 class Skin:
     """The complexion; strengths are 0 for none, about 1 for marked."""
 
-    darkness: float  # position in SKIN_TONES_SRGB, 0 light to 1 dark
-    color: tuple[float, float, float]
-    redness: float = .7
-    freckles: float = 0.
-    blotches: float = .6
-    eye_shade: float = .4
-    pores: float = .8
-    wrinkles: float = 0.
-    gloss: float = .8
+    darkness: Number  # position in SKIN_TONES_SRGB, 0 light to 1 dark
+    color: Color
+    redness: Number = .7
+    freckles: Number = 0.
+    blotches: Number = .6
+    eye_shade: Number = .4
+    pores: Number = .8
+    wrinkles: Number = 0.
+    gloss: Number = .8
     moles: int = 1
-    stubble: float = 0.
-    lip_strength: float = .7
-    lipstick: tuple[float, float, float] | None = None
+    stubble: Number = 0.
+    lip_strength: Number = .7
+    lipstick: Color | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,19 +50,19 @@ class Hair:
     """A style of hair.STYLES and its settings."""
 
     style: str
-    color: tuple[float, float, float]
-    length: float = 5.  # cm
-    thickness: float = 1.  # how far the outer layer stands off the scalp, cm
-    parting: float = 0.  # x of the parting, cm
-    recede: float = 0.  # how far the temples are bare, cm
-    hairline: float = 0.  # shift of the front hairline upwards, cm
-    sweep: float = .5
-    clump: float = .35
-    wave: float = .05  # radius of waves or curls, cm
-    wave_per_cm: float = .15
-    frizz: float = .05
-    mess: float = .10
-    density: float = 1.
+    color: Color
+    length: Number = 5.  # cm
+    thickness: Number = 1.  # how far the outer layer stands off the scalp, cm
+    parting: Number = 0.  # x of the parting, cm
+    recede: Number = 0.  # how far the temples are bare, cm
+    hairline: Number = 0.  # shift of the front hairline upwards, cm
+    sweep: Number = .5
+    clump: Number = .35
+    wave: Number = .05  # radius of waves or curls, cm
+    wave_per_cm: Number = .15
+    frizz: Number = .05
+    mess: Number = .10
+    density: Number = 1.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,30 +70,30 @@ class Beard:
     """A beard of one kind: full, goatee or moustache."""
 
     kind: str
-    length: float = .6  # cm
-    density: float = 1.
-    curl: float = .2
+    length: Number = .6  # cm
+    density: Number = 1.
+    curl: Number = .2
 
 
 @dataclass(frozen=True, kw_only=True)
 class Brows:
     """Eyebrows: density and thickness around 1, arch in -0.5..1."""
 
-    color: tuple[float, float, float]
-    density: float = .8
-    thickness: float = 1.
-    arch: float = .2
+    color: Color
+    density: Number = .8
+    thickness: Number = 1.
+    arch: Number = .2
 
 
 @dataclass(frozen=True, kw_only=True)
 class Eyes:
     """Iris, pupil (fraction of the iris), veins and lashes."""
 
-    iris: tuple[float, float, float]
-    iris_radius: float = .62
-    pupil: float = .36
-    veins: float = .3
-    lashes: float = .7
+    iris: Color
+    iris_radius: Number = .62
+    pupil: Number = .36
+    veins: Number = .3
+    lashes: Number = .7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,9 +101,9 @@ class Clothes:
     """A knitted garment."""
 
     neckline: str
-    color: tuple[float, float, float]
-    knit: float = .6
-    shoulders: float = 20.  # half width, cm
+    color: Color
+    knit: Number = .6
+    shoulders: Number = 20.  # half width, cm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,12 +124,16 @@ class Person:
 class Panel:
     """A soft light: where it stands as seen from the head, how large it looks, and how much light it sends."""
 
-    azimuth: float
-    elevation: float
-    size: float  # angular radius, degrees
-    color: tuple[float, float, float]
+    azimuth: Number
+    elevation: Number
+    size: Number  # angular radius, degrees
+    color: Color
 
-    def direction(self, right: float = 0., up: float = 0.) -> Array:
+    def seen_in_eyes(self) -> Array:
+        """Direction of its reflection in the cornea, low enough to clear the upper lid."""
+        return replace(self, elevation=min(self.elevation, 17)).direction()
+
+    def direction(self, right: Number = 0., up: Number = 0.) -> Array:
         """Unit vector to the panel's centre, or to a point of it given in -1..1."""
         a, e = np.radians([self.azimuth + right * self.size, self.elevation + up * self.size])
         return np.array([np.sin(a) * np.cos(e), np.sin(e), np.cos(a) * np.cos(e)], np.float32)
@@ -138,30 +146,30 @@ class Light:
     key: Panel
     fill: Panel
     rim: Panel
-    above: tuple[float, float, float] = (.30, .31, .34)
-    below: tuple[float, float, float] = (.14, .12, .11)
+    above: Color = (.23, .24, .26)
+    below: Color = (.11, .095, .085)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Camera:
     """A camera in front of the head, looking at (x, y, 2)."""
 
-    distance: float = 130.
-    view: float = 39.  # what the picture spans at the face, cm
-    x: float = 0.
-    y: float = -2.6
-    lens: float = .35  # radius of the aperture, cm: depth of field
+    distance: Number = 130.
+    view: Number = 39.  # what the picture spans at the face, cm
+    x: Number = 0.
+    y: Number = -2.6
+    lens: Number = .35  # radius of the aperture, cm: depth of field
 
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
     """What changes from frame to frame: expression (FaceKit mode names), head pose and gaze in degrees."""
 
-    expression: dict[str, float] = field(default_factory=dict)
-    yaw: float = 0.
-    pitch: float = 0.
-    roll: float = 0.
-    gaze: tuple[float, float] = (0., 0.)  # yaw, pitch
+    expression: dict[str, Number] = field(default_factory=dict)
+    yaw: Number = 0.
+    pitch: Number = 0.
+    roll: Number = 0.
+    gaze: tuple[Number, Number] = (0., 0.)  # yaw, pitch
 
 
 def linear(srgb: Array) -> Array:
@@ -170,13 +178,13 @@ def linear(srgb: Array) -> Array:
     return np.where(srgb <= .04045, srgb / 12.92, ((srgb + .055) / 1.055) ** 2.4)
 
 
-def skin_color(darkness: float) -> tuple[float, float, float]:
+def skin_color(darkness: Number) -> Color:
     """Linear skin colour between the tones of the scale."""
     place = np.linspace(0, 1, len(SKIN_TONES_SRGB))
     return tuple(float(np.interp(darkness, place, linear(SKIN_TONES_SRGB[:, c]))) for c in range(3))
 
 
-def tinted(color: tuple[float, float, float], factor: float) -> tuple[float, float, float]:
+def tinted(color: Color, factor: Number) -> Color:
     """The colour made lighter or darker."""
     return tuple(float(c * factor) for c in color)
 
@@ -189,7 +197,7 @@ LENGTHS = {"bald": (0, 0), "buzz": (.35, .8), "short": (2.2, 4.), "sidepart": (4
 CURLED = {"afro": dict(wave=.32, wave_per_cm=1.1, clump=.3, frizz=.3), "curly": dict(wave=.55, wave_per_cm=.19, clump=.7, frizz=.1)}
 
 
-def random_person(seed: int, variety: float = .75) -> Person:
+def random_person(seed: int, variety: Number = .75) -> Person:
     """The person of this seed; `variety` is the standard deviation of the identity coefficients."""
     rng = np.random.default_rng(seed)
     identity = np.clip(variety * rng.normal(size=100), -2.2, 2.2).astype(np.float32)
@@ -204,7 +212,7 @@ def random_person(seed: int, variety: float = .75) -> Person:
         beard=random_beard(rng) if feminine < .4 and rng.random() < .4 else None)
 
 
-def random_skin(rng: Generator, feminine: float, age: float, darkness: float) -> Skin:
+def random_skin(rng: Generator, feminine: Number, age: Number, darkness: Number) -> Skin:
     """A complexion that suits the age and the tone."""
     lipstick = tuple(rng.uniform((.30, .04, .05), (.5, .16, .15))) if feminine > .6 and rng.random() < .4 else None
     return Skin(
@@ -214,7 +222,7 @@ def random_skin(rng: Generator, feminine: float, age: float, darkness: float) ->
         stubble=rng.random() ** 1.5 if feminine < .45 else 0., lip_strength=rng.uniform(.5, .85), lipstick=lipstick)
 
 
-def random_hair(rng: Generator, feminine: float, age: float, darkness: float) -> Hair:
+def random_hair(rng: Generator, feminine: Number, age: Number, darkness: Number) -> Hair:
     """A style and a colour."""
     style = str(rng.choice(FEMININE if feminine > .5 else MASCULINE))
     weights = np.array([3, 3, 3, 2, 2, .4, 1, 1, .6, .3]) if darkness < .5 else np.array([9, 4, 1, .1, .1, .02, .02, .1, .5, .3])
@@ -233,14 +241,14 @@ def random_beard(rng: Generator) -> Beard:
     return Beard(kind=str(rng.choice(["full", "full", "goatee", "moustache"])), length=rng.uniform(.3, 1.1), curl=rng.uniform(.1, .4))
 
 
-def random_eyes(rng: Generator, feminine: float, darkness: float) -> Eyes:
+def random_eyes(rng: Generator, feminine: Number, darkness: Number) -> Eyes:
     """Eyes whose colour suits the skin."""
     names = list(IRIS_COLORS) if darkness < .4 else ["brown", "dark", "dark"]
     return Eyes(iris=tinted(IRIS_COLORS[str(rng.choice(names))], float(np.exp(.15 * rng.normal()))), iris_radius=rng.uniform(.60, .65),
                 pupil=rng.uniform(.30, .42), veins=rng.uniform(.1, .6), lashes=rng.uniform(.6, 1.) if feminine > .5 else rng.uniform(.3, .6))
 
 
-def random_clothes(rng: Generator, feminine: float) -> Clothes:
+def random_clothes(rng: Generator, feminine: Number) -> Clothes:
     """A garment in a muted colour."""
     hue, grey = rng.random(3), rng.uniform(.02, .35)
     return Clothes(neckline=str(rng.choice(NECKLINES, p=[.4, .25, .1, .25])), color=tuple(grey * (.5 + hue)), knit=rng.uniform(.2, 1.),
@@ -258,10 +266,10 @@ def random_light(rng: Generator) -> Light:
 
 
 STUDIO = Light(
-    key=Panel(azimuth=-32, elevation=30, size=20, color=(1.75, 1.66, 1.55)),
-    fill=Panel(azimuth=38, elevation=8, size=32, color=(.50, .52, .56)),
+    key=Panel(azimuth=-32, elevation=30, size=20, color=(2.05, 1.94, 1.80)),
+    fill=Panel(azimuth=38, elevation=8, size=32, color=(.45, .47, .50)),
     rim=Panel(azimuth=145, elevation=30, size=12, color=(1.3, 1.3, 1.35)))
 WINDOW = Light(
-    key=Panel(azimuth=48, elevation=18, size=26, color=(1.60, 1.66, 1.75)),
-    fill=Panel(azimuth=-40, elevation=12, size=36, color=(.56, .50, .44)),
+    key=Panel(azimuth=48, elevation=18, size=26, color=(1.95, 1.95, 1.96)),
+    fill=Panel(azimuth=-40, elevation=12, size=36, color=(.46, .43, .40)),
     rim=Panel(azimuth=-140, elevation=35, size=14, color=(1.0, .85, .65)))

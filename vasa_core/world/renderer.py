@@ -20,7 +20,7 @@ from scipy.spatial import cKDTree
 
 from vasa_core.world import hair, shaders
 from vasa_core.world.facekit import (EYE_L, EYE_R, GUMS, MOUTH, NECK_PIVOT, SCALP, SIDES, SOCKET_L, SOCKET_R, TEETH,
-                                     FaceKit, head_rotation, pose_points, quaternion, unit)
+                                     FaceKit, Number, head_rotation, pose_points, quaternion, unit)
 from vasa_core.world.people import NECKLINES, Camera, Light, Look, Panel, Person
 
 PART_NAMES = ("background", "skin", "mouth", "gums", "teeth", "eye_L", "eye_R", "socket", "body", "cloth", "hair", "beard", "brows")
@@ -39,7 +39,7 @@ class Shot:
     light: Array  # alpha: skin coverage
     albedo: Array
     other: Array  # alpha: coverage
-    px_per_cm: float
+    px_per_cm: Number
     landmarks: Array  # [68, 2] pixels
 
 
@@ -101,12 +101,12 @@ def halton(index: int, base: int) -> float:
     return value
 
 
-def triangular(u: float) -> float:
+def triangular(u: Number) -> float:
     """A uniform number turned into one of the tent over -1..1."""
     return np.sqrt(2 * u) - 1 if u < .5 else 1 - np.sqrt(2 - 2 * u)
 
 
-def camera_matrices(camera: Camera, jitter: tuple[float, float] = (0, 0), lens: tuple[float, float] = (0, 0)) -> tuple[Array, Array]:
+def camera_matrices(camera: Camera, jitter: tuple[Number, Number] = (0, 0), lens: tuple[Number, Number] = (0, 0)) -> tuple[Array, Array]:
     """World to clip [4, 4] and the eye's position; `jitter` in clip units, `lens` in cm off the axis."""
     eye = np.array([camera.x + lens[0], camera.y + lens[1], 2 + camera.distance], np.float32)
     near, far, focal = camera.distance - 45, camera.distance + 60, 2 * camera.distance / camera.view
@@ -349,7 +349,7 @@ class Renderer:
         eyes = {side: self._aim(figure, vertices, side, target) for side in SIDES}
         return vertices, eyes
 
-    def _lids_follow(self, gaze: tuple[float, float]) -> Array:
+    def _lids_follow(self, gaze: tuple[Number, Number]) -> Array:
         right, down = gaze[0] / 32, gaze[1] / 32  # FaceKit's eyeLook modes are full at about 32 degrees
         named = {"eyeLookDown": max(down, 0), "eyeLookUp": max(-down, 0), "eyeLookOut_L": max(right, 0), "eyeLookIn_R": max(right, 0),
                  "eyeLookIn_L": max(-right, 0), "eyeLookOut_R": max(-right, 0)}
@@ -401,7 +401,7 @@ class Renderer:
             assign(self.programs[name], uNeckline=NECKLINES.index(person.clothes.neckline))
         eyes, panels = person.eyes, (light.key, light.fill)
         assign(self.programs["eye"], uIris=eyes.iris, uIrisRadius=eyes.iris_radius, uPupil=eyes.pupil, uVeins=eyes.veins, uSeed=.13 * (person.seed % 97),
-               uCatchDir=np.stack([panel.direction() for panel in panels]), uCatchColor=np.stack([catchlight(light.key), .25 * catchlight(light.fill)]),
+               uCatchDir=np.stack([panel.seen_in_eyes() for panel in panels]), uCatchColor=np.stack([catchlight(light.key), .25 * catchlight(light.fill)]),
                uCatchSize=np.stack([np.tan(np.radians(panel.size * share)) * np.array([.75, 1]) for panel, share in zip(panels, (.85, .5))]))
 
     def _draw_pass(self, figure: Figure, eyes: dict, camera: Camera, lights: list, index: int) -> None:
@@ -461,7 +461,7 @@ class Renderer:
     def _draw_strands(self, figure: Figure) -> None:
         person, program = figure.person, self.programs["hair"]
         dark = tuple(.25 * c for c in person.brows.color)
-        settings = {"hair": (person.hair.color, .9, .30, .6), "beard": (tuple(.85 * c for c in person.hair.color), .35, .55, .7),
+        settings = {"hair": (person.hair.color, 1.1, .40, .6), "beard": (tuple(.85 * c for c in person.hair.color), .35, .55, .7),
                     "brows": (person.brows.color, .25, .8, .9), "lashes": (dark, .1, 1., .95)}
         for name, strands in figure.strands.items():
             color, shine, root_shade, taper = settings[name]
@@ -516,12 +516,12 @@ def catchlight(panel: Panel) -> Array:
     return np.array(panel.color) * np.clip(900 / panel.size**2 * 12, 8, 34)
 
 
-def torso(border: Array, half_width: float) -> tuple[Array, Array]:
+def torso(border: Array, half_width: Number) -> tuple[Array, Array]:
     """Neck border to shoulders and chest: points and triangles of rings along Bezier curves."""
     rings, count = 30, len(border)
     angle, back = np.arctan2(border[:, 0], border[:, 2] + 1.5), -1.5
 
-    def oval(width: float, depth: float, y: Array) -> Array:
+    def oval(width: Number, depth: Number, y: Array) -> Array:
         x, z = np.sin(angle), np.cos(angle)
         return np.stack([width * np.sign(x) * np.abs(x)**.85, y, back + depth * np.sign(z) * np.abs(z)**.85], 1)
 

@@ -88,7 +88,7 @@ void main() {{
         float sharp = specular(n, v, l, 0.20, 0.028), sheen = specular(smoothed, v, l, 0.42, 0.028);
         shine += uLightColor[i] * (0.60 * sharp + 0.95 * sheen) * open;
     }}
-    oLight = vec4(light, 1); oAlbedo = vec4(skin.rgb, 1); oOther = vec4(shine * skin.a * uGloss * 3.1416, 1);
+    oLight = vec4(light, 1); oAlbedo = vec4(skin.rgb, 1); oOther = vec4(shine * skin.a * uGloss * 4.2, 1);
 }}"""
 
 SKIN_BAKE_VERTEX = """#version 330
@@ -210,7 +210,7 @@ void main() {{
     float plane = sqrt(max(uApex * uApex - uIrisRadius * uIrisRadius, 0.)) - .18;
     if (clear > 0. && depth < -.1) seen = mix(q, q + vec2(dot(bent, uAcross), dot(bent, up)) * clamp((plane - z) / depth, 0., .6), clear);
     float angle = atan(q.y, q.x), veins = wave(angle * 9. + r * 3.) * wave(angle * 23. - r * 7.);
-    vec3 white = mix(vec3(.60, .555, .52), vec3(.58, .33, .28), uVeins * smoothstep(uIrisRadius, 1.45, r) * (.1 + .6 * veins));
+    vec3 white = mix(vec3(.50, .455, .425), vec3(.58, .33, .28), uVeins * smoothstep(uIrisRadius, 1.45, r) * (.1 + .6 * veins));
     white = mix(white, vec3(.52, .25, .22), smoothstep(.95, 1.35, abs(q.x)) * .6);
     float limbus = z > 0. ? smoothstep(uIrisRadius * .90, uIrisRadius * 1.08, length(seen)) : 1.;
     vec3 albedo = mix(iris_color(seen), white, limbus);
@@ -309,8 +309,8 @@ void main() {{
         float a = dot(normalize(t - n * .10), h), b = dot(normalize(t + n * .16 + n * (aRibbon.z - .5) * .3), h);
         float white = pow(max(1. - a * a, 0.), 70.) * lobe, tinted = pow(max(1. - b * b, 0.), 14.) * lobe;
         float through = pow(max(-dot(v, l), 0.), 4.) * .6;
-        vec3 sum = tint * (across * facing * .85 + through) + (vec3(.035) + tint * .12) * white * uShine + tint * 1.1 * tinted * uShine;
-        color += uLightColor[i] * lit(i, p, .10, 1.3) * depth * sum;
+        vec3 sum = tint * (across * facing * .85 + through) + (vec3(.05) + tint * .45) * white * uShine + tint * 1.6 * tinted * uShine;
+        color += uLightColor[i] * lit(i, p, .10, 2.4) * depth * sum;
     }}
     vColor = color;
 }}"""

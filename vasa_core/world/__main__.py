@@ -1,0 +1,110 @@
+"""`python -m vasa_core.world cast`: render the people we ship. `sheet`: a contact sheet of random people."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy import ndarray as Array
+
+from vasa_core.errors import BadOption, VasaError
+from vasa_core.world.cast import Sitter, cast
+from vasa_core.world.darkroom import Backdrop, cartoon, develop, ink_lines, painting, to_bytes
+from vasa_core.world.people import STUDIO, Camera, Look, random_person
+from vasa_core.world.renderer import Renderer, Shot
+
+
+def portrait(renderer: Renderer, sitter: Sitter, passes: int) -> Array:
+    """One finished portrait, uint8 [size, size, 3], lips closed."""
+    rest = renderer.kit.shape(sitter.person.identity, sitter.look.expression)
+    look = replace(sitter.look, expression={**sitter.look.expression, **renderer.kit.closing(rest)})
+    figure = renderer.dress(sitter.person)
+    shot = renderer.shoot(figure, look, sitter.light, sitter.camera, passes)
+    figure.release()
+    return to_bytes(finished(shot, sitter))
+
+
+def finished(shot: Shot, sitter: Sitter) -> Array:
+    """The shot as a photograph, a painting or a cartoon."""
+    photograph = develop(shot, sitter.backdrop, sitter.exposure)
+    if sitter.finish == "painting":
+        return painting(photograph, attention(shot), sitter.person.seed)
+    if sitter.finish == "cartoon":
+        return cartoon(photograph, ink_lines(photograph))
+    return photograph
+
+
+def attention(shot: Shot) -> Array:
+    """Where a painter would use the fine brush: 1 at the eyes and mouth, less over the face."""
+    size, marks = len(shot.light), shot.landmarks
+    y, x = np.mgrid[0:size, 0:size]
+    width = np.linalg.norm(marks[45] - marks[36])  # between the outer corners of the eyes
+    detail = .45 * np.exp(-(((x - marks[30, 0]) / (.9 * width))**2 + ((y - marks[30, 1]) / (1.1 * width))**2))
+    for ids, reach in ((range(36, 42), .24), (range(42, 48), .24), (range(48, 60), .30)):
+        center = marks[list(ids)].mean(0)
+        detail = np.maximum(detail, np.exp(-((x - center[0])**2 + 1.6 * (y - center[1])**2) / (reach * width)**2))
+    return detail.astype(np.float32)
+
+
+def save(picture: Array, path: Path) -> None:
+    if not cv2.imwrite(str(path), picture[..., ::-1]):
+        raise BadOption(f"{path} cannot be written: choose a folder you may write to.")
+
+
+def run_cast(options: argparse.Namespace) -> None:
+    sitters = cast()
+    if unknown := set(options.only) - set(sitters):
+        raise BadOption(f"There is nobody called {', '.join(sorted(unknown))}: choose from {', '.join(sitters)}.")
+    options.out.mkdir(parents=True, exist_ok=True)
+    renderer = Renderer(options.size)
+    for name in options.only or sitters:
+        begun = time.perf_counter()
+        save(portrait(renderer, sitters[name], options.passes), options.out / f"{name}.png")
+        print(f"{name}: {sitters[name].caption} ({time.perf_counter() - begun:.0f} s)", flush=True)
+
+
+def run_sheet(options: argparse.Namespace) -> None:
+    renderer, rows = Renderer(options.size, texture=1024), []
+    cloth, look = Backdrop(center=(.22, .23, .24), edge=(.05, .052, .058)), Look(expression={"mouthSmile": .15})
+    for first in range(options.seed, options.seed + options.count, 4):
+        row = [portrait(renderer, Sitter(caption="", person=random_person(seed), light=STUDIO, backdrop=cloth, look=look, camera=Camera()),
+                        options.passes) for seed in range(first, first + 4)]
+        rows.append(np.concatenate(row, 1))
+    save(np.concatenate(rows), options.out)
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="python -m vasa_core.world", description=__doc__)
+    commands = top.add_subparsers(required=True)
+    one = commands.add_parser("cast", help="render the shipped portraits")
+    one.add_argument("--out", type=Path, default=Path("assets/portraits"))
+    one.add_argument("--only", nargs="*", default=[], help="names of the sitters; all when left out")
+    one.add_argument("--size", type=int, default=1024, help="pixels along a side")
+    one.add_argument("--passes", type=int, default=48, help="passes that are averaged")
+    one.set_defaults(run=run_cast)
+    two = commands.add_parser("sheet", help="render a contact sheet of random people")
+    two.add_argument("--out", type=Path, default=Path("out/people.png"))
+    two.add_argument("--seed", type=int, default=0)
+    two.add_argument("--count", type=int, default=16, help="how many people, a multiple of four")
+    two.add_argument("--size", type=int, default=256)
+    two.add_argument("--passes", type=int, default=6)
+    two.set_defaults(run=run_sheet)
+    return top
+
+
+def main() -> int:
+    options = parser().parse_args()
+    try:
+        options.run(options)
+    except VasaError as refusal:
+        print(refusal)
+        return refusal.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
