@@ -221,7 +221,7 @@ def _attested(path: Path | None, purpose: str, ask: Callable[[str], str] | None,
             " (`vasa consent-template PORTRAIT > consent.toml` writes one to fill in)."
         )
     subject = ask(f"{name} is not one of our own synthetic portraits. Who is shown?").strip()
-    typed = ask(f"If this person agreed to it, type: {ATTESTATION}").strip()
-    if not subject or typed.rstrip(".").lower() != ATTESTATION.lower():
+    typed = ask(f"If this person agreed to it, type: {ATTESTATION}").strip() if subject else ""
+    if typed.rstrip(".").lower() != ATTESTATION.lower():
         raise ConsentRefused("No consent was attested, so nothing was made.")
     return Statement(subject=subject, statement=typed, recorded_by="terminal", date=on, expiry=on, purposes=(purpose,))
