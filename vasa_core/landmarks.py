@@ -29,7 +29,7 @@ LID_RINGS = (
     (33, 246, 161, 160, 159, 158, 157, 173, 133, 155, 154, 153, 145, 144, 163, 7),
     (263, 466, 388, 387, 386, 385, 384, 398, 362, 382, 381, 380, 374, 373, 390, 249),
 )
-LID_SEARCH_SHARE = 0.35
+LID_SEARCH_SHARE = 0.16
 """The white is searched this share of the eye's width beyond the lids."""
 
 
@@ -131,6 +131,8 @@ def _white_beyond(soft: np.ndarray, contour: np.ndarray, iris: np.ndarray, iris_
                 reach[k] = step
             if gap > 2:
                 break
+    # one point that ran out over pale skin is outvoted by its neighbours
+    reach = np.median([np.roll(reach, 1), reach, np.roll(reach, -1)], axis=0)
     return reach[:, None] * outwards
 
 

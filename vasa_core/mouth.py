@@ -65,7 +65,7 @@ def mouth_light(crop: UInt8[np.ndarray, "512 512 3"], landmarks: Float[np.ndarra
         teeth=teeth.astype(np.float32),
         gums=(red * 0.92).astype(np.float32),
         tongue=(red * 0.95).astype(np.float32),
-        dark=(np.array([0.20, 0.075, 0.07]) * level * 0.75).astype(np.float32),
+        dark=(np.array([0.22, 0.085, 0.08]) * level * 0.8).astype(np.float32),
     )
 
 
@@ -165,7 +165,7 @@ def _shade(drawn: np.ndarray, light: MouthLight) -> np.ndarray:
             colour[at] = _teeth(u[at], v[at], 0.25 + 0.75 * lit[at], widths, light)
     at = kind == TONGUE
     groove = 1 - 0.25 * np.exp(-((u[at] / 0.12) ** 2))
-    colour[at] = light.tongue * (0.15 + 0.85 * lit[at] * groove)[:, None]
+    colour[at] = light.tongue * (0.28 + 0.85 * lit[at] * groove)[:, None]
     return colour
 
 

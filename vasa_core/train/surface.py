@@ -285,7 +285,7 @@ def tongue_piece(kit: FaceKit, columns: int = 17, rows: int = 13) -> Piece:
     width = 1.75 * np.sqrt(np.clip(1 - (0.15 + 0.85 * t) ** 6, 0, 1))
     x = s * width
     z = 5.0 + 4.6 * t
-    y = -3.50 - 0.20 * t - 0.75 * s**2 - 1.3 * np.clip(t - 0.72, 0, 1) ** 2 * 8 - 0.18 * np.exp(-((s / 0.14) ** 2))
+    y = -3.05 - 0.25 * t - 0.75 * s**2 - 1.3 * np.clip(t - 0.72, 0, 1) ** 2 * 8 - 0.18 * np.exp(-((s / 0.14) ** 2))
     points = np.stack([x, y, z], -1).reshape(-1, 3)
     grid = np.arange(rows * columns).reshape(rows, columns)
     quads = np.stack([grid[:-1, :-1], grid[1:, :-1], grid[:-1, 1:], grid[1:, 1:]], -1).reshape(-1, 4)
