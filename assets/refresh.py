@@ -22,9 +22,9 @@ file changes; `tests/test_assets.py` compares. Nothing here shows or imitates a 
 |---|---|---|---|
 """
 ORIGINS = {
-    "portraits": "rendered by `vasa_core.world`, shows nobody",
-    "voices": "synthetic voice, made by `vasa_core.world.voices`",
-    "weights": "trained by `vasa_core.train`, see MODEL_CARD.md",
+    "portraits": "rendered by `vasa_core.world`, shows nobody; see portraits/PORTRAITS.md",
+    "voices": "synthetic voice; synthesiser and command in voices/VOICES.md",
+    "weights": "trained by `vasa_core.train`; see MODEL_CARD.md",
 }
 LICENCE = "Apache-2.0"
 PICTURES = (".png", ".jpg", ".webp")
