@@ -184,9 +184,8 @@ def started(config: MotionConfig, takes: Takes, folder: Path) -> Run:
 
 def learning_rate(run: Run, budget_minutes: float) -> float:
     """A short warm-up, then a cosine down over the time given."""
-    return (
-        1e-3 * min(1.0, run.steps / 200) * (0.02 + 0.98 * math.cos(math.pi / 2 * min(1, run.minutes / budget_minutes)) ** 2)
-    )
+    falling = math.cos(math.pi / 2 * min(1, run.minutes / budget_minutes)) ** 2
+    return 1e-3 * min(1.0, run.steps / 200) * (0.02 + 0.98 * falling)
 
 
 def train(run: Run, takes: Takes, readout: LipsAndLids, minutes: float, batch: int, seed: int) -> None:
