@@ -1,4 +1,4 @@
-"""The training world's people: what is drawn is where the ground truth says, and the same request gives the same picture."""
+"""The training world's people: what is drawn is where the truth says, and a seed always gives the same picture."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import pytest
 pytest.importorskip("moderngl", reason="the training world needs moderngl: pip install 'vasa_core[world]'")
 spatial = pytest.importorskip("scipy.spatial", reason="the training world needs scipy: pip install 'vasa_core[world]'")
 
-from vasa_core.errors import MissingWeights
-from vasa_core.world import hair
-from vasa_core.world.cast import cast
-from vasa_core.world.darkroom import SCATTER, Backdrop, develop, film, to_bytes, under_skin
-from vasa_core.world.facekit import EYE_L, FaceKit, data_folder, head_rotation, pose_points, quaternion, turn
-from vasa_core.world.people import STUDIO, Camera, Look, random_person
+from vasa_core.errors import MissingWeights  # noqa: E402
+from vasa_core.world import facial_hair, hair  # noqa: E402
+from vasa_core.world.cast import cast  # noqa: E402
+from vasa_core.world.darkroom import SCATTER, Backdrop, develop, film, to_bytes, under_skin  # noqa: E402
+from vasa_core.world.facekit import EYE_L, FaceKit, data_folder, head_rotation, pose_points, quaternion, turn  # noqa: E402
+from vasa_core.world.people import STUDIO, Camera, Look, random_person  # noqa: E402
 
 PACK = data_folder() / "facekit" / "ict_face.npz"
 needs_data = pytest.mark.skipif(not PACK.exists(), reason=f"VASA_DATA: no head model at {PACK}")
@@ -78,7 +78,9 @@ def test_the_torso_stays_when_the_head_turns():
 @needs_data
 def test_every_landmark_lands_on_the_canonical_point_it_names(kit, renderer, bald):
     truth = renderer.truth(bald, Look(yaw=6), Camera())
-    seen = list(range(27, 36)) + list(range(17, 27)) + [48, 51, 54, 57]  # nose, brows, lip corners and rims: never hidden
+    seen = (
+        list(range(27, 36)) + list(range(17, 27)) + [48, 51, 54, 57]
+    )  # nose, brows, lip corners and rims: never hidden
     column, row = truth.landmarks[seen].astype(int).T
     error = np.linalg.norm(truth.canonical[row, column] - kit.neutral[kit.landmarks[seen]], axis=1)
     assert np.median(error) < 0.4  # a pixel is 0.2 cm here
@@ -124,7 +126,9 @@ def test_the_skin_part_is_covered_by_skin_and_the_corner_by_nobody(renderer, bal
 def test_no_strand_hangs_in_front_of_the_eyes(kit, name):
     person = cast()[name].person
     rest = kit.identity(person.identity)
-    strands = hair.grow(kit, rest, kit.normals(rest), person.hair, np.random.default_rng(0), lambda x, z: np.full_like(x, -40.0))
+    strands = hair.grow(
+        kit, rest, kit.normals(rest), person.hair, np.random.default_rng(0), lambda x, z: np.full_like(x, -40.0)
+    )
     x, y, z = np.moveaxis(strands.points, -1, 0)
     eye = kit.eyeballs["L"].center
     near = (np.hypot(np.abs(x) - eye[0], y - eye[1]) < 1.2) & (z > eye[2])
@@ -133,7 +137,7 @@ def test_no_strand_hangs_in_front_of_the_eyes(kit, name):
 
 @needs_data
 def test_lashes_are_rooted_at_the_lids(kit):
-    lashes = hair.grow_lashes(kit, kit.neutral, 0.8, np.random.default_rng(0)).on(kit.neutral)
+    lashes = facial_hair.grow_lashes(kit, 0.8, np.random.default_rng(0)).on(kit.neutral)
     left = lashes.points[lashes.points[:, 0, 0] > 0]
     eyeball = kit.neutral[kit.part == EYE_L]
     gap = spatial.cKDTree(eyeball).query(left[:, 0])[0]

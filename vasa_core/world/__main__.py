@@ -43,10 +43,10 @@ def attention(shot: Shot) -> Array:
     size, marks = len(shot.light), shot.landmarks
     y, x = np.mgrid[0:size, 0:size]
     width = np.linalg.norm(marks[45] - marks[36])  # between the outer corners of the eyes
-    detail = .45 * np.exp(-(((x - marks[30, 0]) / (.9 * width))**2 + ((y - marks[30, 1]) / (1.1 * width))**2))
-    for ids, reach in ((range(36, 42), .24), (range(42, 48), .24), (range(48, 60), .30)):
+    detail = 0.45 * np.exp(-(((x - marks[30, 0]) / (0.9 * width)) ** 2 + ((y - marks[30, 1]) / (1.1 * width)) ** 2))
+    for ids, reach in ((range(36, 42), 0.24), (range(42, 48), 0.24), (range(48, 60), 0.30)):
         center = marks[list(ids)].mean(0)
-        detail = np.maximum(detail, np.exp(-((x - center[0])**2 + 1.6 * (y - center[1])**2) / (reach * width)**2))
+        detail = np.maximum(detail, np.exp(-((x - center[0]) ** 2 + 1.6 * (y - center[1]) ** 2) / (reach * width) ** 2))
     return detail.astype(np.float32)
 
 
@@ -69,10 +69,18 @@ def run_cast(options: argparse.Namespace) -> None:
 
 def run_sheet(options: argparse.Namespace) -> None:
     renderer, rows = Renderer(options.size, texture=1024), []
-    cloth, look = Backdrop(center=(.22, .23, .24), edge=(.05, .052, .058)), Look(expression={"mouthSmile": .15})
+    cloth, look = Backdrop(center=(0.22, 0.23, 0.24), edge=(0.05, 0.052, 0.058)), Look(expression={"mouthSmile": 0.15})
     for first in range(options.seed, options.seed + options.count, 4):
-        row = [portrait(renderer, Sitter(caption="", person=random_person(seed), light=STUDIO, backdrop=cloth, look=look, camera=Camera()),
-                        options.passes) for seed in range(first, first + 4)]
+        row = [
+            portrait(
+                renderer,
+                Sitter(
+                    caption="", person=random_person(seed), light=STUDIO, backdrop=cloth, look=look, camera=Camera()
+                ),
+                options.passes,
+            )
+            for seed in range(first, first + 4)
+        ]
         rows.append(np.concatenate(row, 1))
     save(np.concatenate(rows), options.out)
 
@@ -84,7 +92,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--out", type=Path, default=Path("assets/portraits"))
     one.add_argument("--only", nargs="*", default=[], help="names of the sitters; all when left out")
     one.add_argument("--size", type=int, default=1024, help="pixels along a side")
-    one.add_argument("--passes", type=int, default=48, help="passes that are averaged")
+    one.add_argument("--passes", type=int, default=40, help="passes that are averaged")
     one.set_defaults(run=run_cast)
     two = commands.add_parser("sheet", help="render a contact sheet of random people")
     two.add_argument("--out", type=Path, default=Path("out/people.png"))

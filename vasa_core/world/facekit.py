@@ -3,7 +3,7 @@
 Units cm. +x is the subject's left (the right of a picture taken from the front), +y up, +z out of the face.
 Yaw > 0 turns to the right of the picture, pitch > 0 nods down, roll > 0 tilts clockwise in the picture; all in degrees.
 `neutral` is the average face at rest; a point of it names the same anatomical place on every person (`canonical`).
-The mesh comes from ICT-FaceKit (MIT, University of Southern California), packed as one npz: training data, never shipped.
+The mesh comes from ICT-FaceKit (MIT, University of Southern California), packed as one npz; training data, not shipped.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def head_rotation(yaw: Number, pitch: Number, roll: Number) -> Float[Array, "3 3
     return (about_z @ about_y @ about_x).astype(np.float32)
 
 
-def quaternion(rotation: Float[Array, "3 3"]) -> Float[Array, "4"]:
+def quaternion(rotation: Float[Array, "3 3"]) -> Float[Array, 4]:
     """The unit quaternion (x, y, z, w) of a rotation by less than 180 degrees."""
     w = np.sqrt(max(0.0, 1 + np.trace(rotation))) / 2
     r = rotation
@@ -84,8 +84,8 @@ class Eyeball:
     """One eye of the neutral head: a sphere that turns about its centre."""
 
     vertices: Int[Array, " n"]
-    center: Float[Array, "3"]
-    axis: Float[Array, "3"]  # from the centre to the apex of the cornea, at rest
+    center: Float[Array, 3]
+    axis: Float[Array, 3]  # from the centre to the apex of the cornea, at rest
     apex: Number  # distance from the centre to the apex, cm
 
 
@@ -144,7 +144,7 @@ class FaceKit:
         upper, lower = self.landmarks[[61, 62, 63]], self.landmarks[[67, 66, 65]]
         mode = self.expression_modes[self.expression_index["mouthClose"]].reshape(-1, 3)
         gap, per_unit = ((values[upper, 1] - values[lower, 1]).mean() for values in (vertices, mode))
-        return {"mouthClose": float(np.clip(-gap / per_unit, -.02, .2))}
+        return {"mouthClose": float(np.clip(-gap / per_unit, -0.02, 0.2))}
 
     def normals(self, vertices: Float[Array, "vertices 3"]) -> Float[Array, "vertices 3"]:
         """Unit vertex normals, weighted by triangle area."""
@@ -164,8 +164,10 @@ class FaceKit:
     @cached_property
     def eyeballs(self) -> dict[str, Eyeball]:
         """The two eyes by side."""
-        return {side: self._eyeball(part, name) for side, part, name in
-                (("L", EYE_L, "M_ScleraLeft"), ("R", EYE_R, "M_ScleraRight"))}
+        return {
+            side: self._eyeball(part, name)
+            for side, part, name in (("L", EYE_L, "M_ScleraLeft"), ("R", EYE_R, "M_ScleraRight"))
+        }
 
     def _eyeball(self, part: int, material: str) -> Eyeball:
         triangles = self.material_faces(material)
@@ -184,7 +186,7 @@ class FaceKit:
         start = min(following, key=lambda v: self.neutral[v, 1] + 1e-3 * abs(self.neutral[v, 0]))
         loop, previous = [start], None
         while True:
-            ahead = [v for v in following[loop[-1]] if v != previous][0]
+            ahead = next(v for v in following[loop[-1]] if v != previous)
             if ahead == start:
                 break
             previous = loop[-1]

@@ -16,13 +16,42 @@ from vasa_core.world.facekit import Number
 
 Color = tuple[Number, Number, Number]  # linear RGB
 
-SKIN_TONES_SRGB = np.array([(226, 188, 168), (219, 176, 151), (208, 160, 132), (190, 139, 108), (164, 113, 83),
-                            (131, 87, 62), (100, 64, 46), (75, 48, 36)]) / 255  # light to dark
-HAIR_COLORS = {"black": (.014, .011, .010), "dark brown": (.035, .020, .013), "brown": (.075, .042, .024),
-               "light brown": (.16, .095, .050), "blond": (.36, .235, .115), "platinum": (.55, .43, .28),
-               "red": (.24, .070, .022), "auburn": (.11, .034, .016), "grey": (.16, .155, .15), "white": (.34, .33, .315)}
-IRIS_COLORS = {"brown": (.11, .045, .016), "hazel": (.13, .070, .026), "amber": (.22, .12, .03), "green": (.09, .115, .055),
-               "blue": (.075, .135, .21), "grey": (.13, .16, .175), "dark": (.045, .020, .010)}
+SKIN_TONES_SRGB = (
+    np.array(
+        [
+            (226, 188, 168),
+            (219, 176, 151),
+            (208, 160, 132),
+            (190, 139, 108),
+            (164, 113, 83),
+            (131, 87, 62),
+            (100, 64, 46),
+            (75, 48, 36),
+        ]
+    )
+    / 255
+)  # light to dark
+HAIR_COLORS = {
+    "black": (0.014, 0.011, 0.010),
+    "dark brown": (0.035, 0.020, 0.013),
+    "brown": (0.075, 0.042, 0.024),
+    "light brown": (0.16, 0.095, 0.050),
+    "blond": (0.36, 0.235, 0.115),
+    "platinum": (0.55, 0.43, 0.28),
+    "red": (0.24, 0.070, 0.022),
+    "auburn": (0.11, 0.034, 0.016),
+    "grey": (0.16, 0.155, 0.15),
+    "white": (0.34, 0.33, 0.315),
+}
+IRIS_COLORS = {
+    "brown": (0.11, 0.045, 0.016),
+    "hazel": (0.13, 0.070, 0.026),
+    "amber": (0.22, 0.12, 0.03),
+    "green": (0.09, 0.115, 0.055),
+    "blue": (0.075, 0.135, 0.21),
+    "grey": (0.13, 0.16, 0.175),
+    "dark": (0.045, 0.020, 0.010),
+}
 NECKLINES = ("crew", "vneck", "scoop", "turtle")
 
 
@@ -32,16 +61,16 @@ class Skin:
 
     darkness: Number  # position in SKIN_TONES_SRGB, 0 light to 1 dark
     color: Color
-    redness: Number = .7
-    freckles: Number = 0.
-    blotches: Number = .6
-    eye_shade: Number = .4
-    pores: Number = .8
-    wrinkles: Number = 0.
-    gloss: Number = .8
+    redness: Number = 0.7
+    freckles: Number = 0.0
+    blotches: Number = 0.6
+    eye_shade: Number = 0.4
+    pores: Number = 0.8
+    wrinkles: Number = 0.0
+    gloss: Number = 0.8
     moles: int = 1
-    stubble: Number = 0.
-    lip_strength: Number = .7
+    stubble: Number = 0.0
+    lip_strength: Number = 0.7
     lipstick: Color | None = None
 
 
@@ -51,18 +80,18 @@ class Hair:
 
     style: str
     color: Color
-    length: Number = 5.  # cm
-    thickness: Number = 1.  # how far the outer layer stands off the scalp, cm
-    parting: Number = 0.  # x of the parting, cm
-    recede: Number = 0.  # how far the temples are bare, cm
-    hairline: Number = 0.  # shift of the front hairline upwards, cm
-    sweep: Number = .5
-    clump: Number = .35
-    wave: Number = .05  # radius of waves or curls, cm
-    wave_per_cm: Number = .15
-    frizz: Number = .05
-    mess: Number = .10
-    density: Number = 1.
+    length: Number = 5.0  # cm
+    thickness: Number = 1.0  # how far the outer layer stands off the scalp, cm
+    parting: Number = 0.0  # x of the parting, cm
+    recede: Number = 0.0  # how far the temples are bare, cm
+    hairline: Number = 0.0  # shift of the front hairline upwards, cm
+    sweep: Number = 0.5
+    clump: Number = 0.35
+    wave: Number = 0.05  # radius of waves or curls, cm
+    wave_per_cm: Number = 0.15
+    frizz: Number = 0.05
+    mess: Number = 0.10
+    density: Number = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,9 +99,9 @@ class Beard:
     """A beard of one kind: full, goatee or moustache."""
 
     kind: str
-    length: Number = .6  # cm
-    density: Number = 1.
-    curl: Number = .2
+    length: Number = 0.6  # cm
+    density: Number = 1.0
+    curl: Number = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,9 +109,9 @@ class Brows:
     """Eyebrows: density and thickness around 1, arch in -0.5..1."""
 
     color: Color
-    density: Number = .8
-    thickness: Number = 1.
-    arch: Number = .2
+    density: Number = 0.8
+    thickness: Number = 1.0
+    arch: Number = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,10 +119,10 @@ class Eyes:
     """Iris, pupil (fraction of the iris), veins and lashes."""
 
     iris: Color
-    iris_radius: Number = .62
-    pupil: Number = .36
-    veins: Number = .3
-    lashes: Number = .7
+    iris_radius: Number = 0.62
+    pupil: Number = 0.36
+    veins: Number = 0.3
+    lashes: Number = 0.7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,8 +131,8 @@ class Clothes:
 
     neckline: str
     color: Color
-    knit: Number = .6
-    shoulders: Number = 20.  # half width, cm
+    knit: Number = 0.6
+    shoulders: Number = 20.0  # half width, cm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,10 +159,11 @@ class Panel:
     color: Color
 
     def seen_in_eyes(self) -> Array:
-        """Direction of its reflection in the cornea, low enough to clear the upper lid."""
-        return replace(self, elevation=min(self.elevation, 17)).direction()
+        """Where its mirror image should come from: near enough to the middle that no lid hides it."""
+        azimuth = max(-34, min(34, self.azimuth))
+        return replace(self, azimuth=azimuth, elevation=min(self.elevation, 17)).direction()
 
-    def direction(self, right: Number = 0., up: Number = 0.) -> Array:
+    def direction(self, right: Number = 0.0, up: Number = 0.0) -> Array:
         """Unit vector to the panel's centre, or to a point of it given in -1..1."""
         a, e = np.radians([self.azimuth + right * self.size, self.elevation + up * self.size])
         return np.array([np.sin(a) * np.cos(e), np.sin(e), np.cos(a) * np.cos(e)], np.float32)
@@ -146,19 +176,19 @@ class Light:
     key: Panel
     fill: Panel
     rim: Panel
-    above: Color = (.23, .24, .26)
-    below: Color = (.11, .095, .085)
+    above: Color = (0.23, 0.24, 0.26)
+    below: Color = (0.11, 0.095, 0.085)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Camera:
     """A camera in front of the head, looking at (x, y, 2)."""
 
-    distance: Number = 130.
-    view: Number = 39.  # what the picture spans at the face, cm
-    x: Number = 0.
+    distance: Number = 130.0
+    view: Number = 39.0  # what the picture spans at the face, cm
+    x: Number = 0.0
     y: Number = -2.6
-    lens: Number = .35  # radius of the aperture, cm: depth of field
+    lens: Number = 0.35  # radius of the aperture, cm: depth of field
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,110 +196,190 @@ class Look:
     """What changes from frame to frame: expression (FaceKit mode names), head pose and gaze in degrees."""
 
     expression: dict[str, Number] = field(default_factory=dict)
-    yaw: Number = 0.
-    pitch: Number = 0.
-    roll: Number = 0.
-    gaze: tuple[Number, Number] = (0., 0.)  # yaw, pitch
+    yaw: Number = 0.0
+    pitch: Number = 0.0
+    roll: Number = 0.0
+    gaze: tuple[Number, Number] = (0.0, 0.0)  # yaw, pitch
 
 
 def linear(srgb: Array) -> Array:
     """Linear light of sRGB values in 0..1."""
     srgb = np.asarray(srgb, np.float64)
-    return np.where(srgb <= .04045, srgb / 12.92, ((srgb + .055) / 1.055) ** 2.4)
+    return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
 
 
 def skin_color(darkness: Number) -> Color:
     """Linear skin colour between the tones of the scale."""
     place = np.linspace(0, 1, len(SKIN_TONES_SRGB))
-    return tuple(float(np.interp(darkness, place, linear(SKIN_TONES_SRGB[:, c]))) for c in range(3))
+    red, green, blue = (float(np.interp(darkness, place, tone)) for tone in linear(SKIN_TONES_SRGB).T)
+    return red, green, blue
 
 
 def tinted(color: Color, factor: Number) -> Color:
     """The colour made lighter or darker."""
-    return tuple(float(c * factor) for c in color)
+    return color[0] * factor, color[1] * factor, color[2] * factor
 
 
 # ---- random people ---------------------------------------------------------------------------------------------------
 FEMININE = ("bob", "long", "bangs", "bun", "curly", "long", "bob", "afro")
 MASCULINE = ("buzz", "short", "sidepart", "swept", "short", "bald", "afro", "buzz")
-LENGTHS = {"bald": (0, 0), "buzz": (.35, .8), "short": (2.2, 4.), "sidepart": (4, 7), "swept": (5.5, 9),
-           "bob": (19, 24), "long": (30, 40), "bangs": (20, 36), "afro": (3, 6.5), "curly": (16, 30), "bun": (1, 1)}
-CURLED = {"afro": dict(wave=.32, wave_per_cm=1.1, clump=.3, frizz=.3), "curly": dict(wave=.55, wave_per_cm=.19, clump=.7, frizz=.1)}
+LENGTHS = {
+    "bald": (0, 0),
+    "buzz": (0.35, 0.8),
+    "short": (2.2, 4.0),
+    "sidepart": (4, 7),
+    "swept": (5.5, 9),
+    "bob": (19, 24),
+    "long": (30, 40),
+    "bangs": (20, 36),
+    "afro": (3, 6.5),
+    "curly": (16, 30),
+    "bun": (1, 1),
+}
+CURLED = {
+    "afro": dict(wave=0.32, wave_per_cm=1.1, clump=0.3, frizz=0.3),
+    "curly": dict(wave=0.55, wave_per_cm=0.19, clump=0.7, frizz=0.1),
+}
 
 
-def random_person(seed: int, variety: Number = .75) -> Person:
+def random_person(seed: int, variety: Number = 0.75) -> Person:
     """The person of this seed; `variety` is the standard deviation of the identity coefficients."""
     rng = np.random.default_rng(seed)
     identity = np.clip(variety * rng.normal(size=100), -2.2, 2.2).astype(np.float32)
     feminine, age, darkness = rng.random(), rng.random(), float(rng.beta(1.1, 1.2))
     hair = random_hair(rng, feminine, age, darkness)
-    faded = hair.color[0] > .25
-    brow_color = tinted(HAIR_COLORS["brown"] if faded else hair.color, .7)
+    faded = hair.color[0] > 0.25
+    brow_color = tinted(HAIR_COLORS["brown"] if faded else hair.color, 0.7)
     return Person(
-        seed=seed, identity=identity, hair=hair, skin=random_skin(rng, feminine, age, darkness),
-        brows=Brows(color=brow_color, density=rng.uniform(.6, 1.), thickness=rng.uniform(.75, 1.25), arch=rng.uniform(-.2, .8)),
-        eyes=random_eyes(rng, feminine, darkness), clothes=random_clothes(rng, feminine),
-        beard=random_beard(rng) if feminine < .4 and rng.random() < .4 else None)
+        seed=seed,
+        identity=identity,
+        hair=hair,
+        skin=random_skin(rng, feminine, age, darkness),
+        brows=Brows(
+            color=brow_color,
+            density=rng.uniform(0.6, 1.0),
+            thickness=rng.uniform(0.75, 1.25),
+            arch=rng.uniform(-0.2, 0.8),
+        ),
+        eyes=random_eyes(rng, feminine, darkness),
+        clothes=random_clothes(rng, feminine),
+        beard=random_beard(rng) if feminine < 0.4 and rng.random() < 0.4 else None,
+    )
 
 
 def random_skin(rng: Generator, feminine: Number, age: Number, darkness: Number) -> Skin:
     """A complexion that suits the age and the tone."""
-    lipstick = tuple(rng.uniform((.30, .04, .05), (.5, .16, .15))) if feminine > .6 and rng.random() < .4 else None
+    lipstick = (
+        tuple(rng.uniform((0.30, 0.04, 0.05), (0.5, 0.16, 0.15))) if feminine > 0.6 and rng.random() < 0.4 else None
+    )
     return Skin(
-        darkness=darkness, color=skin_color(darkness), redness=rng.uniform(.4, 1.), blotches=rng.uniform(.3, 1.),
-        freckles=max(0., rng.normal() * .5 - .2) if darkness < .4 else 0., eye_shade=rng.uniform(.1, .5) + .3 * age,
-        pores=rng.uniform(.5, 1.), wrinkles=max(0., 1.4 * age - .45), gloss=rng.uniform(.6, 1.1), moles=int(rng.integers(4)),
-        stubble=rng.random() ** 1.5 if feminine < .45 else 0., lip_strength=rng.uniform(.5, .85), lipstick=lipstick)
+        darkness=darkness,
+        color=skin_color(darkness),
+        redness=rng.uniform(0.4, 1.0),
+        blotches=rng.uniform(0.3, 1.0),
+        freckles=max(0.0, rng.normal() * 0.5 - 0.2) if darkness < 0.4 else 0.0,
+        eye_shade=rng.uniform(0.1, 0.5) + 0.3 * age,
+        pores=rng.uniform(0.5, 1.0),
+        wrinkles=max(0.0, 1.4 * age - 0.45),
+        gloss=rng.uniform(0.6, 1.1),
+        moles=int(rng.integers(4)),
+        stubble=rng.random() ** 1.5 if feminine < 0.45 else 0.0,
+        lip_strength=rng.uniform(0.5, 0.85),
+        lipstick=lipstick,
+    )
 
 
 def random_hair(rng: Generator, feminine: Number, age: Number, darkness: Number) -> Hair:
     """A style and a colour."""
-    style = str(rng.choice(FEMININE if feminine > .5 else MASCULINE))
-    weights = np.array([3, 3, 3, 2, 2, .4, 1, 1, .6, .3]) if darkness < .5 else np.array([9, 4, 1, .1, .1, .02, .02, .1, .5, .3])
-    if age > .7:
-        weights = weights * np.array([1, 1, 1, 1, 1, 1, .4, .4, 8, 6])
+    style = str(rng.choice(FEMININE if feminine > 0.5 else MASCULINE))
+    weights = (
+        np.array([3, 3, 3, 2, 2, 0.4, 1, 1, 0.6, 0.3])
+        if darkness < 0.5
+        else np.array([9, 4, 1, 0.1, 0.1, 0.02, 0.02, 0.1, 0.5, 0.3])
+    )
+    if age > 0.7:
+        weights = weights * np.array([1, 1, 1, 1, 1, 1, 0.4, 0.4, 8, 6])
     name = str(rng.choice(list(HAIR_COLORS), p=weights / weights.sum()))
     return Hair(
-        style=style, color=tinted(HAIR_COLORS[name], float(np.exp(.15 * rng.normal()))), length=rng.uniform(*LENGTHS[style]),
-        thickness=rng.uniform(.7, 1.2), parting=rng.uniform(-3, 3), recede=max(0., .6 * rng.normal() + (.4 if feminine < .5 else -.5)),
-        hairline=rng.uniform(-.4, .4), sweep=rng.uniform(-1, 1), mess=rng.uniform(.05, .15),
-        **CURLED.get(style, dict(wave=rng.uniform(0, .2), wave_per_cm=rng.uniform(.05, .12), clump=rng.uniform(.2, .5))))
+        style=style,
+        color=tinted(HAIR_COLORS[name], float(np.exp(0.15 * rng.normal()))),
+        length=rng.uniform(*LENGTHS[style]),
+        thickness=rng.uniform(0.7, 1.2),
+        parting=rng.uniform(-3, 3),
+        recede=max(0.0, 0.6 * rng.normal() + (0.4 if feminine < 0.5 else -0.5)),
+        hairline=rng.uniform(-0.4, 0.4),
+        sweep=rng.uniform(-1, 1),
+        mess=rng.uniform(0.05, 0.15),
+        **CURLED.get(
+            style, dict(wave=rng.uniform(0, 0.2), wave_per_cm=rng.uniform(0.05, 0.12), clump=rng.uniform(0.2, 0.5))
+        ),
+    )
 
 
 def random_beard(rng: Generator) -> Beard:
     """A beard of any kind."""
-    return Beard(kind=str(rng.choice(["full", "full", "goatee", "moustache"])), length=rng.uniform(.3, 1.1), curl=rng.uniform(.1, .4))
+    return Beard(
+        kind=str(rng.choice(["full", "full", "goatee", "moustache"])),
+        length=rng.uniform(0.3, 1.1),
+        curl=rng.uniform(0.1, 0.4),
+    )
 
 
 def random_eyes(rng: Generator, feminine: Number, darkness: Number) -> Eyes:
     """Eyes whose colour suits the skin."""
-    names = list(IRIS_COLORS) if darkness < .4 else ["brown", "dark", "dark"]
-    return Eyes(iris=tinted(IRIS_COLORS[str(rng.choice(names))], float(np.exp(.15 * rng.normal()))), iris_radius=rng.uniform(.60, .65),
-                pupil=rng.uniform(.30, .42), veins=rng.uniform(.1, .6), lashes=rng.uniform(.6, 1.) if feminine > .5 else rng.uniform(.3, .6))
+    names = list(IRIS_COLORS) if darkness < 0.4 else ["brown", "dark", "dark"]
+    return Eyes(
+        iris=tinted(IRIS_COLORS[str(rng.choice(names))], float(np.exp(0.15 * rng.normal()))),
+        iris_radius=rng.uniform(0.60, 0.65),
+        pupil=rng.uniform(0.30, 0.42),
+        veins=rng.uniform(0.1, 0.6),
+        lashes=rng.uniform(0.6, 1.0) if feminine > 0.5 else rng.uniform(0.3, 0.6),
+    )
 
 
 def random_clothes(rng: Generator, feminine: Number) -> Clothes:
     """A garment in a muted colour."""
-    hue, grey = rng.random(3), rng.uniform(.02, .35)
-    return Clothes(neckline=str(rng.choice(NECKLINES, p=[.4, .25, .1, .25])), color=tuple(grey * (.5 + hue)), knit=rng.uniform(.2, 1.),
-                   shoulders=rng.uniform(18.5, 21.) - (1.5 if feminine > .5 else 0.))
+    hue, grey = rng.random(3), rng.uniform(0.02, 0.35)
+    return Clothes(
+        neckline=str(rng.choice(NECKLINES, p=[0.4, 0.25, 0.1, 0.25])),
+        color=tuple(grey * (0.5 + hue)),
+        knit=rng.uniform(0.2, 1.0),
+        shoulders=rng.uniform(18.5, 21.0) - (1.5 if feminine > 0.5 else 0.0),
+    )
 
 
 def random_light(rng: Generator) -> Light:
     """A key, a fill and a rim light from anywhere sensible."""
-    side, warm = rng.choice([-1, 1]), .12 * rng.normal()
+    side, warm = rng.choice([-1, 1]), 0.12 * rng.normal()
     return Light(
-        key=Panel(azimuth=side * rng.uniform(15, 60), elevation=rng.uniform(15, 50), size=rng.uniform(8, 28),
-                  color=tinted((1 + warm, 1, 1 - warm), rng.uniform(1.5, 2.4))),
-        fill=Panel(azimuth=-side * rng.uniform(20, 60), elevation=rng.uniform(0, 30), size=30, color=tinted((1 - warm, 1, 1 + warm), rng.uniform(.2, .7))),
-        rim=Panel(azimuth=-side * rng.uniform(125, 155), elevation=rng.uniform(15, 45), size=12, color=tinted((1, 1, 1), rng.uniform(0, 2.))))
+        key=Panel(
+            azimuth=side * rng.uniform(15, 60),
+            elevation=rng.uniform(15, 50),
+            size=rng.uniform(8, 28),
+            color=tinted((1 + warm, 1, 1 - warm), rng.uniform(1.5, 2.4)),
+        ),
+        fill=Panel(
+            azimuth=-side * rng.uniform(20, 60),
+            elevation=rng.uniform(0, 30),
+            size=30,
+            color=tinted((1 - warm, 1, 1 + warm), rng.uniform(0.2, 0.7)),
+        ),
+        rim=Panel(
+            azimuth=-side * rng.uniform(125, 155),
+            elevation=rng.uniform(15, 45),
+            size=12,
+            color=tinted((1, 1, 1), rng.uniform(0, 2.0)),
+        ),
+    )
 
 
 STUDIO = Light(
     key=Panel(azimuth=-32, elevation=30, size=20, color=(2.05, 1.94, 1.80)),
-    fill=Panel(azimuth=38, elevation=8, size=32, color=(.45, .47, .50)),
-    rim=Panel(azimuth=145, elevation=30, size=12, color=(1.3, 1.3, 1.35)))
+    fill=Panel(azimuth=38, elevation=8, size=32, color=(0.45, 0.47, 0.50)),
+    rim=Panel(azimuth=145, elevation=30, size=12, color=(1.3, 1.3, 1.35)),
+)
 WINDOW = Light(
     key=Panel(azimuth=48, elevation=18, size=26, color=(1.95, 1.95, 1.96)),
-    fill=Panel(azimuth=-40, elevation=12, size=36, color=(.46, .43, .40)),
-    rim=Panel(azimuth=-140, elevation=35, size=14, color=(1.0, .85, .65)))
+    fill=Panel(azimuth=-40, elevation=12, size=36, color=(0.46, 0.43, 0.40)),
+    rim=Panel(azimuth=-140, elevation=35, size=14, color=(1.0, 0.85, 0.65)),
+)

@@ -18,12 +18,42 @@ from numpy.random import Generator
 from scipy.interpolate import CubicSpline
 from scipy.spatial import cKDTree
 
-from vasa_core.world import hair, shaders
-from vasa_core.world.facekit import (EYE_L, EYE_R, GUMS, MOUTH, NECK_PIVOT, SCALP, SIDES, SOCKET_L, SOCKET_R, TEETH,
-                                     FaceKit, Number, head_rotation, pose_points, quaternion, unit)
+from vasa_core.world import facial_hair, hair, shaders
+from vasa_core.world.facekit import (
+    EYE_L,
+    EYE_R,
+    GUMS,
+    MOUTH,
+    NECK_PIVOT,
+    SCALP,
+    SIDES,
+    SOCKET_L,
+    SOCKET_R,
+    TEETH,
+    FaceKit,
+    Number,
+    head_rotation,
+    pose_points,
+    quaternion,
+    unit,
+)
 from vasa_core.world.people import NECKLINES, Camera, Light, Look, Panel, Person
 
-PART_NAMES = ("background", "skin", "mouth", "gums", "teeth", "eye_L", "eye_R", "socket", "body", "cloth", "hair", "beard", "brows")
+PART_NAMES = (
+    "background",
+    "skin",
+    "mouth",
+    "gums",
+    "teeth",
+    "eye_L",
+    "eye_R",
+    "socket",
+    "body",
+    "cloth",
+    "hair",
+    "beard",
+    "brows",
+)
 PART_NUMBER = {name: number for number, name in enumerate(PART_NAMES)}
 SHADOW_TILE = 1024  # pixels along a shadow map
 SHADOW_SHARE = 4  # only one strand of so many casts a shadow, a wider one
@@ -45,7 +75,7 @@ class Shot:
 
 @dataclass(frozen=True)
 class Truth:
-    """What each pixel shows: part number (PART_NAMES) and canonical position; and where landmarks and irises project."""
+    """What each pixel shows: part number (PART_NAMES), canonical position; where landmarks and irises project."""
 
     part: Array  # [size, size]
     canonical: Array  # [size, size, 3]
@@ -57,10 +87,12 @@ def assign(program: moderngl.Program, **values) -> None:
     """Set those uniforms that the program has."""
     for name, value in values.items():
         if name in program:
+            uniform = program[name]
+            assert isinstance(uniform, moderngl.Uniform)
             if isinstance(value, np.ndarray):
-                program[name].write(np.ascontiguousarray(value, np.float32).tobytes())
+                uniform.write(np.ascontiguousarray(value, np.float32).tobytes())
             else:
-                program[name].value = value
+                uniform.value = value
 
 
 def layout(program: moderngl.Program, buffer: moderngl.Buffer, fields: list[tuple[str, int]]) -> tuple:
@@ -103,10 +135,12 @@ def halton(index: int, base: int) -> float:
 
 def triangular(u: Number) -> float:
     """A uniform number turned into one of the tent over -1..1."""
-    return np.sqrt(2 * u) - 1 if u < .5 else 1 - np.sqrt(2 - 2 * u)
+    return np.sqrt(2 * u) - 1 if u < 0.5 else 1 - np.sqrt(2 - 2 * u)
 
 
-def camera_matrices(camera: Camera, jitter: tuple[Number, Number] = (0, 0), lens: tuple[Number, Number] = (0, 0)) -> tuple[Array, Array]:
+def camera_matrices(
+    camera: Camera, jitter: tuple[Number, Number] = (0, 0), lens: tuple[Number, Number] = (0, 0)
+) -> tuple[Array, Array]:
     """World to clip [4, 4] and the eye's position; `jitter` in clip units, `lens` in cm off the axis."""
     eye = np.array([camera.x + lens[0], camera.y + lens[1], 2 + camera.distance], np.float32)
     near, far, focal = camera.distance - 45, camera.distance + 60, 2 * camera.distance / camera.view
@@ -123,7 +157,13 @@ def camera_matrices(camera: Camera, jitter: tuple[Number, Number] = (0, 0), lens
 def light_matrix(direction: Array) -> Array:
     """World to the clip space of a parallel light from this direction."""
     x = unit(np.cross([0, 1, 0.01], direction))
-    rows = np.stack([x / shaders.SHADOW_HALF_CM, np.cross(direction, x) / shaders.SHADOW_HALF_CM, -direction / shaders.SHADOW_DEPTH_CM])
+    rows = np.stack(
+        [
+            x / shaders.SHADOW_HALF_CM,
+            np.cross(direction, x) / shaders.SHADOW_HALF_CM,
+            -direction / shaders.SHADOW_DEPTH_CM,
+        ]
+    )
     matrix = np.eye(4, dtype=np.float32)
     matrix[:3, :3], matrix[:3, 3] = rows, -rows @ LIGHT_TARGET
     return matrix
@@ -135,9 +175,9 @@ def moved_lights(light: Light, index: int, count: int) -> list[tuple[Array, Arra
     for number, panel in enumerate((light.key, light.fill, light.rim)):
         right, up = (2 * halton(index * 3 + number + 1, base) - 1 for base in (2, 3))
         lights.append((panel.direction(right, up), np.array(panel.color)))
-    height = 1 - 2 * (index + .5) / count
-    azimuth, flat = np.pi * (1 + 5**.5) * index, np.sqrt(1 - height**2)
-    mix = .5 + .5 * height
+    height = 1 - 2 * (index + 0.5) / count
+    azimuth, flat = np.pi * (1 + 5**0.5) * index, np.sqrt(1 - height**2)
+    mix = 0.5 + 0.5 * height
     glow = 4 * (np.array(light.above) * mix + np.array(light.below) * (1 - mix))  # 4 = whole sphere over Lambert's pi
     lights.append((np.array([flat * np.sin(azimuth), height, flat * np.cos(azimuth)], np.float32), glow))
     return lights
@@ -149,6 +189,7 @@ class Figure:
 
     person: Person
     rest: Array
+    fixed: Array  # what the head's GPU vertices keep through every frame
     eye_centers: dict[str, Array]
     textures: dict[str, moderngl.Texture]
     body: Array
@@ -167,7 +208,7 @@ class Renderer:
 
     def __init__(self, size: int, kit: FaceKit | None = None, texture: int = 2048):
         self.size, self.texture, self.kit = size, texture, kit or FaceKit()
-        self.gl = moderngl.create_context(standalone=True, backend="egl")
+        self.gl = moderngl.create_context(standalone=True, backend="egl")  # type: ignore[arg-type]
         self._compile()
         self._allocate()
         self._upload_head()
@@ -176,10 +217,18 @@ class Renderer:
     # ---- set-up ------------------------------------------------------------------------------------------------------
     def _compile(self) -> None:
         surface, s = shaders.SURFACE_VERTEX, shaders
-        pairs = {"skin": (surface, s.SKIN_FRAGMENT), "eye": (surface, s.EYE_FRAGMENT), "mouth": (surface, s.MOUTH_FRAGMENT),
-                 "cloth": (surface, s.CLOTH_FRAGMENT), "hair": (s.HAIR_VERTEX, s.HAIR_FRAGMENT), "shadow": (surface, s.DEPTH_FRAGMENT),
-                 "hair_shadow": (s.RIBBON_VERTEX, s.DEPTH_FRAGMENT), "part": (surface, s.PART_FRAGMENT),
-                 "hair_part": (s.RIBBON_VERTEX, s.HAIR_PART_FRAGMENT), "bake": (s.SKIN_BAKE_VERTEX, s.SKIN_BAKE_FRAGMENT)}
+        pairs = {
+            "skin": (surface, s.SKIN_FRAGMENT),
+            "eye": (surface, s.EYE_FRAGMENT),
+            "mouth": (surface, s.MOUTH_FRAGMENT),
+            "cloth": (surface, s.CLOTH_FRAGMENT),
+            "hair": (s.HAIR_VERTEX, s.HAIR_FRAGMENT),
+            "shadow": (surface, s.DEPTH_FRAGMENT),
+            "hair_shadow": (s.RIBBON_VERTEX, s.DEPTH_FRAGMENT),
+            "part": (surface, s.PART_FRAGMENT),
+            "hair_part": (s.RIBBON_VERTEX, s.HAIR_PART_FRAGMENT),
+            "bake": (s.SKIN_BAKE_VERTEX, s.SKIN_BAKE_FRAGMENT),
+        }
         self.programs = {name: self.gl.program(vertex_shader=v, fragment_shader=f) for name, (v, f) in pairs.items()}
 
     def _allocate(self) -> None:
@@ -201,10 +250,19 @@ class Renderer:
         kit, gl = self.kit, self.gl
         part = kit.face_part
         sclera = {side: kit.material_faces(name) for side, name in (("L", "M_ScleraLeft"), ("R", "M_ScleraRight"))}
-        chosen = {"skin": part <= SCALP, "mouth": part == MOUTH, "gums": part == GUMS, "teeth": part == TEETH,
-                  "socket": (part == SOCKET_L) | (part == SOCKET_R), "eye_L": sclera["L"], "eye_R": sclera["R"],
-                  "solid": (part <= TEETH) | (part == EYE_L) | (part == EYE_R)}
-        self.triangles = {name: gl.buffer(kit.split_faces[mask].astype(np.int32).tobytes()) for name, mask in chosen.items()}
+        chosen = {
+            "skin": part <= SCALP,
+            "mouth": part == MOUTH,
+            "gums": part == GUMS,
+            "teeth": part == TEETH,
+            "socket": (part == SOCKET_L) | (part == SOCKET_R),
+            "eye_L": sclera["L"],
+            "eye_R": sclera["R"],
+            "solid": (part <= TEETH) | (part == EYE_L) | (part == EYE_R),
+        }
+        self.triangles = {
+            name: gl.buffer(kit.split_faces[mask].astype(np.int32).tobytes()) for name, mask in chosen.items()
+        }
         self.moving = gl.buffer(reserve=len(kit.split_vertex) * 24, dynamic=True)
         self.fixed = gl.buffer(reserve=len(kit.split_vertex) * 32, dynamic=True)
         self.arrays: dict[tuple[str, str], moderngl.VertexArray] = {}
@@ -214,7 +272,9 @@ class Renderer:
             p = self.programs[program]
             content = [layout(p, self.moving, MOVING), layout(p, self.fixed, FIXED)]
             content = [c for c in content if len(c) > 2]
-            self.arrays[program, part] = self.gl.vertex_array(p, content, index_buffer=self.triangles[part], index_element_size=4)
+            self.arrays[program, part] = self.gl.vertex_array(
+                p, content, index_buffer=self.triangles[part], index_element_size=4
+            )
         return self.arrays[program, part]
 
     def _lip_mask(self) -> moderngl.Texture:
@@ -237,7 +297,7 @@ class Renderer:
         rest = kit.identity(person.identity)
         normals = kit.normals(rest)
         centers = {side: eye.center + (rest - kit.neutral)[eye.vertices].mean(0) for side, eye in kit.eyeballs.items()}
-        figure = Figure(person, rest, centers, {}, np.empty(0), {}, {}, [])
+        figure = Figure(person, rest, np.empty(0), centers, {}, np.empty(0), {}, {}, [])
         self._bake_skin(figure, rng)
         self._build_body(figure, normals)
         self._grow_strands(figure, normals, rng)
@@ -247,25 +307,44 @@ class Renderer:
         kit, gl, program = self.kit, self.gl, self.programs["bake"]
         skin, style = figure.person.skin, figure.person.hair
         kind = figure.person.beard.kind if figure.person.beard else "full"
-        hairy = np.stack([hair.beard_density(kit.neutral, kind), hair.scalp_density(kit.neutral, style)], 1)
-        fixed = np.concatenate([kit.split_uv, kit.neutral[kit.split_vertex], kit.weight[kit.split_vertex, None], hairy[kit.split_vertex]], 1)
-        figure.textures["fixed"] = fixed.astype(np.float32)
-        self.fixed.write(figure.textures["fixed"].tobytes())
+        hairy = np.stack([facial_hair.beard_density(kit.neutral, kind), hair.scalp_density(kit.neutral, style)], 1)
+        fixed = np.concatenate(
+            [kit.split_uv, kit.neutral[kit.split_vertex], kit.weight[kit.split_vertex, None], hairy[kit.split_vertex]],
+            1,
+        )
+        figure.fixed = fixed.astype(np.float32)
+        self.fixed.write(figure.fixed.tobytes())
         size = (2 * self.texture, self.texture)
         albedo, height = gl.texture(size, 4, dtype="f2"), gl.texture(size, 1, dtype="f2")
         frame = gl.framebuffer([albedo, height])
         frame.use()
-        frame.clear(*skin.color, .3)
+        frame.clear(*skin.color, 0.3)
         gl.disable(moderngl.DEPTH_TEST | moderngl.CULL_FACE | moderngl.BLEND)
         self.lips.use(0)
         self.noise.use(1)
-        natural = np.array(skin.color) * (.92, .56, .54) + np.array([.07, .008, .012]) * (1 - skin.darkness)
-        tint = {"bald": .06, "buzz": .70}.get(style.style, .92)
-        assign(program, uLips=0, uNoise=1, uSkin=skin.color, uHair=style.color, uLipColor=tuple(skin.lipstick or natural),
-               uNoiseOffset=tuple(32 * rng.random(3)), uStubbleColor=figure.person.brows.color,
-               uMoles=self._moles(skin.moles, rng), uRedness=skin.redness, uFreckles=skin.freckles,
-               uBlotches=skin.blotches, uEyeShade=skin.eye_shade, uStubble=skin.stubble, uPores=skin.pores, uWrinkles=skin.wrinkles,
-               uScalpTint=tint, uDarkness=skin.darkness, uLipStrength=.88 if skin.lipstick else skin.lip_strength)
+        natural = np.array(skin.color) * (0.92, 0.56, 0.54) + np.array([0.07, 0.008, 0.012]) * (1 - skin.darkness)
+        tint = {"bald": 0.06, "buzz": 0.70}.get(style.style, 0.92)
+        assign(
+            program,
+            uLips=0,
+            uNoise=1,
+            uSkin=skin.color,
+            uHair=style.color,
+            uLipColor=tuple(skin.lipstick or natural),
+            uNoiseOffset=tuple(32 * rng.random(3)),
+            uStubbleColor=figure.person.brows.color,
+            uMoles=self._moles(skin.moles, rng),
+            uRedness=skin.redness,
+            uFreckles=skin.freckles,
+            uBlotches=skin.blotches,
+            uEyeShade=skin.eye_shade,
+            uStubble=skin.stubble,
+            uPores=skin.pores,
+            uWrinkles=skin.wrinkles,
+            uScalpTint=tint,
+            uDarkness=skin.darkness,
+            uLipStrength=0.88 if skin.lipstick else skin.lip_strength,
+        )
         content = [layout(program, self.fixed, FIXED)]
         array = gl.vertex_array(program, content, index_buffer=self.triangles["skin"], index_element_size=4)
         array.render()
@@ -278,10 +357,10 @@ class Renderer:
 
     def _moles(self, count: int, rng: Generator) -> Array:
         places = self.kit.neutral[(self.kit.part == 0) & (self.kit.neutral[:, 2] > 2) & (self.kit.neutral[:, 1] > -14)]
-        moles = np.full((6, 4), 99., np.float32)
-        moles[:, 3] = .1
+        moles = np.full((6, 4), 99.0, np.float32)
+        moles[:, 3] = 0.1
         for mole in moles[:count]:
-            mole[:3], mole[3] = places[rng.integers(len(places))], rng.uniform(.05, .11)
+            mole[:3], mole[3] = places[rng.integers(len(places))], rng.uniform(0.05, 0.11)
         return moles
 
     def _build_body(self, figure: Figure, normals: Array) -> None:
@@ -290,25 +369,42 @@ class Renderer:
         points, faces = torso(figure.rest[loop], figure.person.clothes.shoulders)
         body_normals = surface_normals(points, faces)
         count = len(loop)
-        if (body_normals[8 * count:9 * count] * (points[8 * count:9 * count] - [0, points[8 * count, 1], -1.5])).sum() < 0:
+        if (
+            body_normals[8 * count : 9 * count] * (points[8 * count : 9 * count] - [0, points[8 * count, 1], -1.5])
+        ).sum() < 0:
             body_normals, faces = -body_normals, faces[:, ::-1]
         body_normals[:count] = normals[loop]
-        body_normals[count:2 * count] = unit(.6 * body_normals[count:2 * count] + .4 * normals[loop])
+        body_normals[count : 2 * count] = unit(0.6 * body_normals[count : 2 * count] + 0.4 * normals[loop])
         low = kit.faces[(kit.face_part <= SCALP) & (kit.neutral[kit.faces][:, :, 1].min(1) < -7)]
         used, inverse = np.unique(low.ravel(), return_inverse=True)
         zero = np.zeros(len(points))
-        figure.meshes["body"] = self._mesh(figure, points, body_normals, points, zero, faces, ("skin", "part", "shadow"))
+        figure.meshes["body"] = self._mesh(
+            figure, points, body_normals, points, zero, faces, ("skin", "part", "shadow")
+        )
         figure.meshes["cloth"] = self._mesh(
-            figure, np.r_[figure.rest[used], points], np.r_[normals[used], body_normals], np.r_[figure.rest[used], points],
-            np.r_[kit.weight[used], zero], np.r_[inverse.reshape(-1, 3), faces + len(used)], ("cloth", "part", "shadow"))
+            figure,
+            np.r_[figure.rest[used], points],
+            np.r_[normals[used], body_normals],
+            np.r_[figure.rest[used], points],
+            np.r_[kit.weight[used], zero],
+            np.r_[inverse.reshape(-1, 3), faces + len(used)],
+            ("cloth", "part", "shadow"),
+        )
         figure.body = np.concatenate([points, figure.rest[(kit.part == SCALP) & (kit.neutral[:, 1] < -11)]])
 
     def _mesh(self, figure, points, normals, canonical, weight, faces, programs) -> dict[str, moderngl.VertexArray]:
-        uv = np.full((len(points), 2), (1.5, .02))  # a plain spot of the skin picture
+        uv = np.full((len(points), 2), (1.5, 0.02))  # a plain spot of the skin picture
         vertices = np.concatenate([points, normals, uv, canonical, weight[:, None], np.zeros((len(points), 2))], 1)
         buffer, index = self.gl.buffer(vertices.astype("f4").tobytes()), self.gl.buffer(faces.astype("i4").tobytes())
-        arrays = {name: self.gl.vertex_array(self.programs[name], [layout(self.programs[name], buffer, MOVING + FIXED)],
-                                             index_buffer=index, index_element_size=4) for name in programs}
+        arrays = {
+            name: self.gl.vertex_array(
+                self.programs[name],
+                [layout(self.programs[name], buffer, MOVING + FIXED)],
+                index_buffer=index,
+                index_element_size=4,
+            )
+            for name in programs
+        }
         figure.owned += [buffer, index, *arrays.values()]
         return arrays
 
@@ -318,32 +414,42 @@ class Renderer:
 
         def shoulders(x: Array, z: Array) -> Array:
             gap, near = tree.query(np.stack([x, z], 1), k=3)
-            closeness = 1 / (gap + .2)
+            closeness = 1 / (gap + 0.2)
             return np.where(gap[:, 0] > 3, -99, (ground[near, 1] * closeness).sum(1) / closeness.sum(1))
 
         head = hair.grow(kit, figure.rest, normals, person.hair, rng, shoulders)
         if head:
             self._add_strands(figure, "hair", head, None)
-        hanging = {"brows": hair.grow_brows(kit, figure.rest, normals, person.brows, rng),
-                   "lashes": hair.grow_lashes(kit, figure.rest, person.eyes.lashes, rng)}
+        hanging = {
+            "brows": facial_hair.grow_brows(kit, figure.rest, normals, person.brows, rng),
+            "lashes": facial_hair.grow_lashes(kit, person.eyes.lashes, rng),
+        }
         if person.beard:
-            hanging["beard"] = hair.grow_beard(kit, figure.rest, normals, person.beard, rng)
+            hanging["beard"] = facial_hair.grow_beard(kit, figure.rest, normals, person.beard, rng)
         for name, strands in hanging.items():
             self._add_strands(figure, name, strands.on(figure.rest), strands)
 
-    def _add_strands(self, figure: Figure, name: str, strands: hair.Strands, hanging: hair.Rooted | None) -> None:
+    def _add_strands(
+        self, figure: Figure, name: str, strands: hair.Strands, hanging: facial_hair.Rooted | None
+    ) -> None:
         vertices = ribbon_vertices(strands)
         buffer = self.gl.buffer(vertices.tobytes())
         index = self.gl.buffer(ribbon_triangles(*vertices.shape[:2]).tobytes())
-        arrays = {p: self.gl.vertex_array(self.programs[p], [layout(self.programs[p], buffer, RIBBON)], index_buffer=index, index_element_size=4)
-                  for p in ("hair", "hair_shadow", "hair_part")}
-        figure.strands[name] = dict(buffer=buffer, hanging=hanging, arrays=arrays, width=float(np.median(strands.width)))
+        arrays = {
+            p: self.gl.vertex_array(
+                self.programs[p], [layout(self.programs[p], buffer, RIBBON)], index_buffer=index, index_element_size=4
+            )
+            for p in ("hair", "hair_shadow", "hair_part")
+        }
+        figure.strands[name] = dict(
+            buffer=buffer, hanging=hanging, arrays=arrays, width=float(np.median(strands.width))
+        )
         figure.owned += [buffer, index, *arrays.values()]
 
     # ---- one frame ---------------------------------------------------------------------------------------------------
     def _deform(self, figure: Figure, look: Look) -> tuple[Array, dict[str, dict]]:
         """Vertices under the look's expression and gaze, and the eyes' uniforms by side."""
-        kit, vertices = self.kit, None
+        kit = self.kit
         vertices = kit.expression(figure.rest, kit.expression_weights(look.expression) + self._lids_follow(look.gaze))
         target = head_rotation(*look.gaze, 0) @ np.array([0, 0, 1], np.float32)
         eyes = {side: self._aim(figure, vertices, side, target) for side in SIDES}
@@ -351,8 +457,14 @@ class Renderer:
 
     def _lids_follow(self, gaze: tuple[Number, Number]) -> Array:
         right, down = gaze[0] / 32, gaze[1] / 32  # FaceKit's eyeLook modes are full at about 32 degrees
-        named = {"eyeLookDown": max(down, 0), "eyeLookUp": max(-down, 0), "eyeLookOut_L": max(right, 0), "eyeLookIn_R": max(right, 0),
-                 "eyeLookIn_L": max(-right, 0), "eyeLookOut_R": max(-right, 0)}
+        named = {
+            "eyeLookDown": max(down, 0),
+            "eyeLookUp": max(-down, 0),
+            "eyeLookOut_L": max(right, 0),
+            "eyeLookIn_R": max(right, 0),
+            "eyeLookIn_L": max(-right, 0),
+            "eyeLookOut_R": max(-right, 0),
+        }
         return self.kit.expression_weights(named)
 
     def _aim(self, figure: Figure, vertices: Array, side: str, target: Array) -> dict:
@@ -366,13 +478,15 @@ class Renderer:
         lids = [float(vertices[self.kit.landmarks[ids], 1].mean() - center[1]) for ids in (upper, lower)]
         forward = rotation @ eye.axis
         across = unit(np.array([1, 0, 0]) - forward * forward[0])
-        return dict(uCenter=tuple(center), uAxis=tuple(forward), uAcross=tuple(across), uLids=tuple(lids), uApex=eye.apex)
+        return dict(
+            uCenter=tuple(center), uAxis=tuple(forward), uAcross=tuple(across), uLids=tuple(lids), uApex=eye.apex
+        )
 
     def _load(self, figure: Figure, vertices: Array) -> None:
         kit = self.kit
         both = np.concatenate([vertices[kit.split_vertex], kit.normals(vertices)[kit.split_vertex]], 1)
         self.moving.write(both.astype(np.float32).tobytes())
-        self.fixed.write(figure.textures["fixed"].tobytes())
+        self.fixed.write(figure.fixed.tobytes())
         for strands in figure.strands.values():
             if strands["hanging"]:
                 strands["buffer"].write(ribbon_vertices(strands["hanging"].on(vertices)).tobytes())
@@ -388,32 +502,60 @@ class Renderer:
             for sum_, target in zip(total, self.targets, strict=True):
                 sum_ += np.frombuffer(target.read(), np.float16).reshape(sum_.shape)
         mean = total[:, ::-1] / samples
-        return Shot(*mean, self.size / camera.view, self._project(vertices, look, camera, self.kit.landmarks))
+        return Shot(
+            mean[0],
+            mean[1],
+            mean[2],
+            self.size / camera.view,
+            self._project(vertices, look, camera, self.kit.landmarks),
+        )
 
     def _set_constants(self, figure: Figure, look: Look, light: Light) -> None:
         head = quaternion(head_rotation(look.yaw, look.pitch, look.roll))
         for program in self.programs.values():
-            assign(program, uHead=tuple(head), uPivot=tuple(NECK_PIVOT), uShadow=0, uInflate=0., uTaper=.6, uWiden=1.)
+            assign(
+                program, uHead=tuple(head), uPivot=tuple(NECK_PIVOT), uShadow=0, uInflate=0.0, uTaper=0.6, uWiden=1.0
+            )
         person = figure.person
-        assign(self.programs["skin"], uAlbedo=1, uHeight=2, uRelief=.055, uGloss=person.skin.gloss)
+        assign(self.programs["skin"], uAlbedo=1, uHeight=2, uRelief=0.055, uGloss=person.skin.gloss)
         assign(self.programs["cloth"], uNoise=3, uColor=person.clothes.color, uKnit=person.clothes.knit)
         for name in ("cloth", "part"):
             assign(self.programs[name], uNeckline=NECKLINES.index(person.clothes.neckline))
         eyes, panels = person.eyes, (light.key, light.fill)
-        assign(self.programs["eye"], uIris=eyes.iris, uIrisRadius=eyes.iris_radius, uPupil=eyes.pupil, uVeins=eyes.veins, uSeed=.13 * (person.seed % 97),
-               uCatchDir=np.stack([panel.seen_in_eyes() for panel in panels]), uCatchColor=np.stack([catchlight(light.key), .25 * catchlight(light.fill)]),
-               uCatchSize=np.stack([np.tan(np.radians(panel.size * share)) * np.array([.75, 1]) for panel, share in zip(panels, (.85, .5))]))
+        assign(
+            self.programs["eye"],
+            uIris=eyes.iris,
+            uIrisRadius=eyes.iris_radius,
+            uPupil=eyes.pupil,
+            uVeins=eyes.veins,
+            uSeed=0.13 * (person.seed % 97),
+            uCatchDir=np.stack([panel.seen_in_eyes() for panel in panels]),
+            uCatchColor=np.stack([catchlight(light.key), 0.25 * catchlight(light.fill)]),
+            uCatchSize=np.stack(
+                [
+                    np.tan(np.radians(panel.size * share)) * np.array([0.75, 1])
+                    for panel, share in zip(panels, (0.85, 0.5), strict=True)
+                ]
+            ),
+        )
 
     def _draw_pass(self, figure: Figure, eyes: dict, camera: Camera, lights: list, index: int) -> None:
-        jitter = tuple(1.6 * triangular(halton(index + 1, base)) / self.size for base in (2, 3))
+        across, up = (1.6 * triangular(halton(index + 1, base)) / self.size for base in (2, 3))
         radius, angle = camera.lens * np.sqrt(halton(index + 1, 5)), 2 * np.pi * halton(index + 1, 7)
-        matrix, eye = camera_matrices(camera, jitter, (radius * np.cos(angle), radius * np.sin(angle)))
+        matrix, eye = camera_matrices(camera, (across, up), (radius * np.cos(angle), radius * np.sin(angle)))
         matrices = [light_matrix(direction) for direction, _ in lights]
         self._draw_shadows(figure, lights, matrices)
         directions, colors = np.stack([d for d, _ in lights]), np.stack([c for _, c in lights])
         for program in self.programs.values():
-            assign(program, uCamera=matrix.T, uEye=tuple(eye), uToward=tuple(eye), uLightDir=directions, uLightColor=colors,
-                   uLightMatrix=np.stack([m.T for m in matrices]))
+            assign(
+                program,
+                uCamera=matrix.T,
+                uEye=tuple(eye),
+                uToward=tuple(eye),
+                uLightDir=directions,
+                uLightColor=colors,
+                uLightMatrix=np.stack([m.T for m in matrices]),
+            )
         self.frame.use()
         self.gl.viewport = (0, 0, self.size, self.size)
         self.frame.clear()
@@ -423,13 +565,19 @@ class Renderer:
 
     def _draw_shadows(self, figure: Figure, lights: list, matrices: list) -> None:
         self.shadow_frame.use()
-        self.shadow_frame.clear(depth=1.)
+        self.shadow_frame.clear(depth=1.0)
         self.gl.enable_only(moderngl.DEPTH_TEST)
         for tile, ((direction, _), matrix) in enumerate(zip(lights, matrices, strict=True)):
             row, column = divmod(tile, shaders.ATLAS_TILES)
             self.gl.viewport = (column * SHADOW_TILE, row * SHADOW_TILE, SHADOW_TILE, SHADOW_TILE)
             for name in ("shadow", "hair_shadow"):
-                assign(self.programs[name], uCamera=matrix.T, uToward=tuple(LIGHT_TARGET + 300 * direction), uWiden=2.5, uFollows=0)
+                assign(
+                    self.programs[name],
+                    uCamera=matrix.T,
+                    uToward=tuple(LIGHT_TARGET + 300 * direction),
+                    uWiden=2.5,
+                    uFollows=0,
+                )
             self._head_array("shadow", "solid").render()
             figure.meshes["cloth"]["shadow"].render()
             if "hair" in figure.strands:
@@ -443,16 +591,19 @@ class Renderer:
         figure.textures["height"].use(2)
         self.noise.use(3)
         self._head_array("skin", "skin").render()
-        for part, color, wet, depth in (("gums", (.42, .13, .12), .9, .6), ("teeth", (.74, .69, .60), .7, .65)):
+        for part, color, wet, depth in (
+            ("gums", (0.42, 0.13, 0.12), 0.9, 0.6),
+            ("teeth", (0.74, 0.69, 0.60), 0.7, 0.65),
+        ):
             assign(mouth, uColor=color, uWet=wet, uDepth=depth)
             self._head_array("mouth", part).render()
         for side in SIDES:
             assign(self.programs["eye"], **eyes[side])
             self._head_array("eye", f"eye_{side}").render()
         gl.disable(moderngl.CULL_FACE)
-        assign(mouth, uColor=(.30, .07, .06), uWet=.3, uDepth=.6)
+        assign(mouth, uColor=(0.30, 0.07, 0.06), uWet=0.3, uDepth=0.6)
         self._head_array("mouth", "mouth").render()
-        assign(mouth, uColor=tuple(.5 * c for c in figure.person.skin.color), uWet=.2, uDepth=0.)
+        assign(mouth, uColor=tuple(0.5 * c for c in figure.person.skin.color), uWet=0.2, uDepth=0.0)
         self._head_array("mouth", "socket").render()
         figure.meshes["body"]["skin"].render()
         assign(self.programs["cloth"], uInflate=CLOTH_INFLATE)
@@ -460,12 +611,18 @@ class Renderer:
 
     def _draw_strands(self, figure: Figure) -> None:
         person, program = figure.person, self.programs["hair"]
-        dark = tuple(.25 * c for c in person.brows.color)
-        settings = {"hair": (person.hair.color, 1.1, .40, .6), "beard": (tuple(.85 * c for c in person.hair.color), .35, .55, .7),
-                    "brows": (person.brows.color, .25, .8, .9), "lashes": (dark, .1, 1., .95)}
+        dark = tuple(0.25 * c for c in person.brows.color)
+        settings = {
+            "hair": (person.hair.color, 1.1, 0.40, 0.6),
+            "beard": (tuple(0.85 * c for c in person.hair.color), 0.35, 0.55, 0.7),
+            "brows": (person.brows.color, 0.25, 0.8, 0.9),
+            "lashes": (dark, 0.1, 1.0, 0.95),
+        }
         for name, strands in figure.strands.items():
             color, shine, root_shade, taper = settings[name]
-            assign(program, uColor=color, uShine=shine, uRootShade=root_shade, uTaper=taper, uFollows=int(name != "hair"))
+            assign(
+                program, uColor=color, uShine=shine, uRootShade=root_shade, uTaper=taper, uFollows=int(name != "hair")
+            )
             strands["arrays"]["hair"].render()
 
     # ---- ground truth ------------------------------------------------------------------------------------------------
@@ -476,7 +633,7 @@ class Renderer:
 
     def _to_pixels(self, points: Array, camera: Camera) -> Array:
         clip = np.c_[points, np.ones(len(points))] @ camera_matrices(camera)[0].T
-        return ((clip[:, :2] / clip[:, 3:] * (1, -1) * .5 + .5) * self.size).astype(np.float32)
+        return ((clip[:, :2] / clip[:, 3:] * (1, -1) * 0.5 + 0.5) * self.size).astype(np.float32)
 
     def truth(self, figure: Figure, look: Look, camera: Camera) -> Truth:
         """Which part and which canonical point every pixel shows (one sample in its middle)."""
@@ -485,13 +642,28 @@ class Renderer:
         head = quaternion(head_rotation(look.yaw, look.pitch, look.roll))
         matrix, eye = camera_matrices(camera)
         for program in (self.programs["part"], self.programs["hair_part"]):
-            assign(program, uHead=tuple(head), uPivot=tuple(NECK_PIVOT), uCamera=matrix.T, uToward=tuple(eye), uInflate=0., uTaper=.6,
-                   uNeckline=NECKLINES.index(figure.person.clothes.neckline))
+            assign(
+                program,
+                uHead=tuple(head),
+                uPivot=tuple(NECK_PIVOT),
+                uCamera=matrix.T,
+                uToward=tuple(eye),
+                uInflate=0.0,
+                uTaper=0.6,
+                uNeckline=NECKLINES.index(figure.person.clothes.neckline),
+            )
         self._draw_parts(figure)
         raw = np.frombuffer(self.part_target.read(), np.float32).reshape(self.size, self.size, 4)[::-1]
         front = np.stack([np.add(eyes[s]["uCenter"], np.multiply(eyes[s]["uAxis"], eyes[s]["uApex"])) for s in SIDES])
-        irises = self._to_pixels(pose_points(front, np.ones(2, np.float32), head_rotation(look.yaw, look.pitch, look.roll)), camera)
-        return Truth(np.round(raw[..., 3]).astype(np.uint8), raw[..., :3], self._project(vertices, look, camera, self.kit.landmarks), irises)
+        irises = self._to_pixels(
+            pose_points(front, np.ones(2, np.float32), head_rotation(look.yaw, look.pitch, look.roll)), camera
+        )
+        return Truth(
+            np.round(raw[..., 3]).astype(np.uint8),
+            raw[..., :3],
+            self._project(vertices, look, camera, self.kit.landmarks),
+            irises,
+        )
 
     def _draw_parts(self, figure: Figure) -> None:
         gl, program = self.gl, self.programs["part"]
@@ -502,12 +674,17 @@ class Renderer:
         for part in ("skin", "mouth", "gums", "teeth", "eye_L", "eye_R", "socket"):
             assign(program, uPart=float(PART_NUMBER[part]), uCloth=0)
             self._head_array("part", part).render()
-        for mesh, inflate in (("body", 0.), ("cloth", CLOTH_INFLATE)):
+        for mesh, inflate in (("body", 0.0), ("cloth", CLOTH_INFLATE)):
             assign(program, uPart=float(PART_NUMBER[mesh]), uCloth=int(mesh == "cloth"), uInflate=inflate)
             figure.meshes[mesh]["part"].render()
         for name in [name for name in ("hair", "beard", "brows") if name in figure.strands]:
             pixel = figure.strands[name]["width"]
-            assign(self.programs["hair_part"], uPart=float(PART_NUMBER[name]), uFollows=int(name != "hair"), uWiden=max(1., 40 / self.size / pixel))
+            assign(
+                self.programs["hair_part"],
+                uPart=float(PART_NUMBER[name]),
+                uFollows=int(name != "hair"),
+                uWiden=max(1.0, 40 / self.size / pixel),
+            )
             figure.strands[name]["arrays"]["hair_part"].render()
 
 
@@ -523,14 +700,14 @@ def torso(border: Array, half_width: Number) -> tuple[Array, Array]:
 
     def oval(width: Number, depth: Number, y: Array) -> Array:
         x, z = np.sin(angle), np.cos(angle)
-        return np.stack([width * np.sign(x) * np.abs(x)**.85, y, back + depth * np.sign(z) * np.abs(z)**.85], 1)
+        return np.stack([width * np.sign(x) * np.abs(x) ** 0.85, y, back + depth * np.sign(z) * np.abs(z) ** 0.85], 1)
 
     front = np.clip(np.cos(angle), 0, 1)
-    slope = oval(.80 * half_width, 9., border[:, 1] - 1.9 - 2. * front)
-    shoulder = oval(half_width, 11., -24.5 - 3. * np.abs(np.cos(angle)))
-    hem = oval(.98 * half_width, 11.8, np.full(count, -60.))
+    slope = oval(0.80 * half_width, 9.0, border[:, 1] - 1.9 - 2.0 * front)
+    shoulder = oval(half_width, 11.0, -24.5 - 3.0 * np.abs(np.cos(angle)))
+    hem = oval(0.98 * half_width, 11.8, np.full(count, -60.0))
     s = np.linspace(0, 1, rings)[:, None, None]
-    points = (1 - s)**3 * border + 3 * s * (1 - s)**2 * slope + 3 * s * s * (1 - s) * shoulder + s**3 * hem
+    points = (1 - s) ** 3 * border + 3 * s * (1 - s) ** 2 * slope + 3 * s * s * (1 - s) * shoulder + s**3 * hem
     row, column = np.arange(rings - 1)[:, None] * count, np.arange(count)[None]
     a, b = row + column, row + (column + 1) % count
     faces = np.stack([a, a + count, b, b, a + count, b + count], -1).reshape(-1, 3)

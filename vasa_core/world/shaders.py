@@ -150,7 +150,7 @@ void main() {
     vec4 broad = noise(.45), middle = noise(1.9), fine = noise(6.0), grain = noise(15.0);
     float side = abs(c.x), lips = face ? texture(uLips, vUV).r : 0.0;
     vec3 albedo = complexion(side, broad, middle, fine, grain);
-    float spots = smoothstep(.14, .24, fine.b + .25 * middle.r + .1 * grain.r) * clamp(bell(vec2((side - 3.2) / 3.4, (c.y - 1.0) / 2.2)) * 1.3 + .1, 0., 1.);
+    float spots = smoothstep(.13, .26, noise(9.0).b + .20 * middle.r + .12 * grain.r) * clamp(bell(vec2((side - 3.2) / 3.4, (c.y - 1.0) / 2.2)) * 1.3 + .1, 0., 1.);
     albedo = painted(albedo, vec3(.70, .55, .44), clamp(spots * uFreckles, 0., 1.) * .8);
     for (int i = 0; i < 6; i++)
         albedo = painted(albedo, vec3(.42, .30, .24), smoothstep(1.1, .7, length(c - uMoles[i].xyz) / uMoles[i].w + .4 * fine.g));
@@ -266,9 +266,9 @@ void main() {{
     float turtle = uNeckline == 3 ? 1. : 0.;
     float ribbed = max(band, turtle * smoothstep(-13.5, -12.0, p.y));
     float rib = cos(around * 150.0) * ribbed, stitch = noise(p * vec3(9., 13., 9.)).r;
-    n = normalize(n + vec3(.55 * fold.r + .30 * ripple.r, .30 * fold.g + .22 * ripple.g, .2 * ripple.b) * (1. - .7 * ribbed)
+    n = normalize(n + vec3(.42 * fold.r + .26 * ripple.r, .24 * fold.g + .22 * ripple.g, .2 * ripple.b) * (1. - .7 * ribbed)
                   + .22 * rib * cross(n, vec3(0, 1, 0)) + .35 * uKnit * stitch);
-    vec3 albedo = uColor * (1. + .16 * uKnit * stitch + .10 * fold.b) * mix(1., .90 + .16 * rib, ribbed);
+    vec3 albedo = uColor * (1. + .16 * uKnit * stitch + .04 * fold.b) * mix(1., .90 + .16 * rib, ribbed);
     albedo *= mix(.45, 1., smoothstep(0., .22, edge)) * mix(.72, 1., smoothstep(.0, .10, abs(edge - 1.36)) + turtle);
     vec3 color = vec3(0);
     for (int i = 0; i < {LIGHTS}; i++) {{
