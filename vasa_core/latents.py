@@ -1,8 +1,8 @@
 """The factors a face is taken apart into (paper section 3.1), as immutable values that travel between stages.
 
 Symbols: `appearance_volume` V^app, `identity_code` z^id, `head_pose` z^pose, `facial_dynamics` z^dyn.
-Axes: +x is the subject's left (image right), +y up, +z out of the face towards the camera; lengths in cm, angles in rad.
-A head pose is a rotation vector and a translation relative to the pose in the portrait; zero is the portrait's own pose.
+Axes: +x is the subject's left (image right), +y up, +z out of the face towards the camera; lengths in cm, angles in
+rad. A head pose is a rotation vector and a translation relative to the portrait's own pose, which is zero.
 """
 
 from __future__ import annotations

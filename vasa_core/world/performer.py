@@ -119,9 +119,14 @@ EMOTION_LIVELINESS = {"sad": 0.65, "happy": 1.15, "angry": 1.20, "surprised": 1.
 class Phone(Protocol):
     """One phone of an utterance: ARPAbet label without stress (or SIL) and when it sounds."""
 
-    label: str
-    start_s: float
-    end_s: float
+    @property
+    def label(self) -> str: ...
+
+    @property
+    def start_s(self) -> float: ...
+
+    @property
+    def end_s(self) -> float: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
