@@ -1,12 +1,12 @@
 """Every refusal by name, each one sentence that says what to do.
 
-    VasaError                    exit code 1
-    ├── BadInput                 exit code 2: the file or option given cannot be used
-    │   ├── BadPortrait          unreadable picture, no face, several faces, face too small, an animal
-    │   ├── BadSound             unreadable, empty
-    │   └── BadOption            a value out of range, an output that cannot be written
-    ├── ConsentRefused           exit code 3: nobody has shown that this face may be animated
-    └── MissingWeights           exit code 4: a file of ours is missing or does not match the code
+VasaError                    exit code 1
+├── BadInput                 exit code 2: the file or option given cannot be used
+│   ├── BadPortrait          unreadable picture, no face, several faces, face too small, an animal
+│   ├── BadSound             unreadable, empty
+│   └── BadOption            a value out of range, an output that cannot be written
+├── ConsentRefused           exit code 3: nobody has shown that this face may be animated
+└── MissingWeights           exit code 4: a file of ours is missing or does not match the code
 """
 
 from __future__ import annotations
