@@ -13,7 +13,7 @@ from numpy import ndarray as Array
 
 from vasa_core.errors import BadOption, VasaError
 from vasa_core.world.cast import Sitter, cast
-from vasa_core.world.darkroom import Backdrop, cartoon, develop, ink_lines, painting, to_bytes
+from vasa_core.world.darkroom import Backdrop, cartoon, develop, painting, to_bytes
 from vasa_core.world.people import STUDIO, Camera, Look, random_person
 from vasa_core.world.renderer import Renderer, Shot
 
@@ -34,7 +34,7 @@ def finished(shot: Shot, sitter: Sitter) -> Array:
     if sitter.finish == "painting":
         return painting(photograph, attention(shot), sitter.person.seed)
     if sitter.finish == "cartoon":
-        return cartoon(photograph, ink_lines(photograph))
+        return cartoon(photograph, attention(shot))
     return photograph
 
 

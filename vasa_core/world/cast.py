@@ -79,12 +79,13 @@ def cast() -> dict[str, Sitter]:
             person=Person(
                 **face(113),
                 skin=complexion(
-                    0.30, redness=0.75, pores=0.55, eye_shade=0.25, gloss=0.8, moles=1, lipstick=(0.40, 0.14, 0.12)
+                    0.30, redness=0.75, pores=0.55, eye_shade=0.25, gloss=0.8, moles=0, lipstick=(0.40, 0.14, 0.12)
                 ),
                 hair=Hair(
                     style="long",
                     color=tinted(HAIR_COLORS["dark brown"], 0.6),
-                    length=36,
+                    length=34,
+                    behind=0.85,
                     thickness=1.3,
                     parting=1.5,
                     wave=0.35,
@@ -235,7 +236,7 @@ def cast() -> dict[str, Sitter]:
             ),
             light=GOLDEN,
             backdrop=Backdrop(center=(0.30, 0.13, 0.075), edge=(0.08, 0.03, 0.02), seed=7),
-            look=Look(expression=WARM, yaw=3, gaze=(-2, 0)),
+            look=Look(expression={**WARM, "eyeBlink": 0.10, "mouthSmile": 0.34}, yaw=3, gaze=(-2, 0)),
             camera=Camera(view=43, y=-1.4),
             exposure=1.1,
         ),
@@ -317,9 +318,16 @@ def cast() -> dict[str, Sitter]:
         "nora": Sitter(
             caption="A young woman with a blond bob, drawn as a cartoon",
             person=Person(
-                **face(108),
+                **face(201),
                 skin=complexion(
-                    0.12, redness=1.0, pores=0.0, blotches=0.2, eye_shade=0.1, freckles=0.3, lipstick=(0.45, 0.13, 0.12)
+                    0.12,
+                    redness=1.0,
+                    pores=0.0,
+                    blotches=0.2,
+                    eye_shade=0.1,
+                    freckles=0.3,
+                    moles=0,
+                    lipstick=(0.45, 0.13, 0.12),
                 ),
                 hair=Hair(
                     style="bob",
@@ -332,9 +340,9 @@ def cast() -> dict[str, Sitter]:
                     clump=0.6,
                     frizz=0.02,
                 ),
-                brows=Brows(color=(0.09, 0.05, 0.028), density=1.0, thickness=0.9, arch=0.5),
-                eyes=Eyes(iris=IRIS_COLORS["brown"], iris_radius=0.68, pupil=0.42, lashes=1.0, veins=0.0),
-                clothes=Clothes(neckline="crew", color=(0.30, 0.10, 0.02), shoulders=17.5, knit=0.0),
+                brows=Brows(color=(0.09, 0.05, 0.028), density=1.6, thickness=0.85, arch=0.5),
+                eyes=Eyes(iris=IRIS_COLORS["brown"], iris_radius=0.70, pupil=0.42, lashes=1.0, veins=0.0),
+                clothes=Clothes(neckline="turtle", color=(0.30, 0.10, 0.02), shoulders=17.5, knit=0.0),
             ),
             light=SOFT_FRONT,
             backdrop=Backdrop(center=(0.16, 0.34, 0.36), edge=(0.06, 0.17, 0.20), mottle=0.05, seed=10),

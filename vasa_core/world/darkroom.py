@@ -23,6 +23,8 @@ SCATTER = {
     2: ((0.65, 0.02), (0.30, 0.06), (0.05, 0.12)),
 }
 
+TONES = 8  # steps of lightness in a cartoon
+INK = (0.10, 0.06, 0.06)
 CLOUDS = (4, 7, 13)  # patches along a side of the backdrop, by size
 
 
@@ -168,21 +170,24 @@ def painting(picture: Array, detail: Array, seed: int = 0) -> Array:
     )
 
 
-def cartoon(picture: Array, edges: Array) -> Array:
-    """Flat tones with soft steps and ink lines along `edges` [height, width] (0..1, 1 where a line is drawn)."""
-    size = len(picture)
-    flat = kuwahara(picture, 5 * size / 1024)
-    lab = cv2.cvtColor(flat.astype(np.float32), cv2.COLOR_RGB2LAB)
-    tone = lab[..., 0] / 100 * 8
-    stepped = np.floor(tone) + np.clip((tone - np.floor(tone) - 0.5) * 3.5 + 0.5, 0, 1)
-    lab[..., 0] = 0.25 * lab[..., 0] + 0.75 * stepped / 8 * 100
+def cartoon(picture: Array, detail: Array) -> Array:
+    """Flat tones with soft steps, and ink lines; `detail` [height, width] is 1 where the eyes stay as they are."""
+    unit = len(picture) / 1024
+    eyes = np.clip(2 * detail - 1, 0, 1)[..., None]
+    broad, fine = kuwahara(picture, 5 * unit), kuwahara(picture, 1.5 * unit)
+    flat = (broad + (fine - broad) * eyes).astype(np.float32)
+    lab = cv2.cvtColor(flat, cv2.COLOR_RGB2LAB)
+    tone = lab[..., 0] / 100 * TONES
+    stepped = (np.floor(tone) + np.clip((tone % 1 - 0.5) * 3.5 + 0.5, 0, 1)) / TONES * 100
+    lab[..., 0] += (stepped - lab[..., 0]) * 0.75 * (1 - eyes[..., 0])
     lab[..., 1:] *= 1.25
     colors = np.clip(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), 0, 1)
-    return colors * (1 - 0.85 * edges[..., None]) + np.array([0.10, 0.06, 0.06]) * 0.85 * edges[..., None]
+    ink = 0.85 * ink_lines(kuwahara(picture, 2.5 * unit))[..., None] * (1 - 0.5 * eyes)
+    return colors * (1 - ink) + np.array(INK) * ink
 
 
 def ink_lines(picture: Array) -> Array:
-    """Where a draughtsman would draw: dark sides of edges, by a difference of Gaussians (Winnemoeller 2012)."""
+    """Where a draughtsman would draw, 0..1: dark sides of edges, by a difference of Gaussians (Winnemoeller 2012)."""
     scale = len(picture) / 1024
     grey = cv2.cvtColor(picture.astype(np.float32), cv2.COLOR_RGB2GRAY)
     narrow, wide = blurred(grey, 1.6 * scale), blurred(grey, 3.2 * scale)

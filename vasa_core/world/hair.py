@@ -194,7 +194,8 @@ def comb_long(r: Roots, hair: Hair) -> Combed:
     """Parted and falling past the face."""
     fall = np.maximum(hair.length - 0.8 * np.clip(10 - r.canonical[:, 1], 0, 30), 3)  # ends cut at one level
     one = np.ones(len(fall))
-    return Combed(fall * (0.90 + 0.14 * r.chance), np.stack([r.side, -0.1 * one, -0.40 * one], 1), 0.28 * one, 0.22)
+    sideways = r.side * (1 - hair.behind * smoothstep(4, -2, r.canonical[:, 2]))
+    return Combed(fall * (0.90 + 0.14 * r.chance), np.stack([sideways, -0.1 * one, -0.40 * one], 1), 0.28 * one, 0.22)
 
 
 def comb_afro(r: Roots, hair: Hair) -> Combed:

@@ -86,6 +86,7 @@ class Hair:
     recede: Number = 0.0  # how far the temples are bare, cm
     hairline: Number = 0.0  # shift of the front hairline upwards, cm
     sweep: Number = 0.5
+    behind: Number = 0.0  # how far hair from the back of the head stays behind the neck, 0..1
     clump: Number = 0.35
     wave: Number = 0.05  # radius of waves or curls, cm
     wave_per_cm: Number = 0.15
