@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from conftest import REPOSITORY
 
 pytest.importorskip("moderngl", reason="the training world needs moderngl: pip install 'vasa_core[world]'")
 spatial = pytest.importorskip("scipy.spatial", reason="the training world needs scipy: pip install 'vasa_core[world]'")
@@ -167,3 +168,20 @@ def test_halton_begins_as_everybody_knows():
 def test_a_missing_head_model_says_where_it_was_looked_for(tmp_path):
     with pytest.raises(MissingWeights, match="VASA_DATA"):
         FaceKit(tmp_path / "ict_face.npz")
+
+
+def test_nobody_by_that_name_is_refused_before_anything_is_drawn(monkeypatch, capsys, tmp_path):
+    from vasa_core.world import __main__ as command
+
+    monkeypatch.setattr("sys.argv", ["world", "cast", "--out", str(tmp_path), "--only", "nobody"])
+    assert command.main() == 2
+    assert "nobody" in capsys.readouterr().out and not list(tmp_path.iterdir())
+
+
+def test_every_sitter_has_a_portrait_and_a_true_line_in_the_list():
+    folder = REPOSITORY / "assets" / "portraits"
+    lines = (folder / "PORTRAITS.md").read_text().splitlines()
+    listed = {cells[1].strip(): cells[3].strip() for cells in (line.split("|") for line in lines) if len(cells) == 7}
+    for name, sitter in cast().items():
+        assert (folder / f"{name}.png").is_file()
+        assert listed[f"{name}.png"] == str(sitter.person.seed)
