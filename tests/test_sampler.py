@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vasa_core.diffusion import cosine, straight
-from vasa_core.sampler import ddim_step, guided, sample
+from vasa_core.sampler import ddim_step, guided, held, sample
 
 MEAN, STD = 3.0, 0.5
 
@@ -67,3 +67,9 @@ def test_guidance_0_is_the_plain_denoiser() -> None:
     clean = guided(toy, {"audio": 0.0, "gaze": 0.0})(torch.zeros(3, 2), torch.ones(3))
     assert torch.equal(clean, torch.full((3, 2), 10.0))
     assert toy.sizes == [3]
+
+
+def test_held_frames_arrive_where_they_are_wanted_and_others_are_free() -> None:
+    wanted, weight = torch.tensor([[5.0, 0.0]]), torch.tensor([[1.0, 0.0]])
+    drawn = sample(held(lambda x, t: torch.tensor([[1.0, 2.0]]), wanted, weight), torch.randn(1, 2), 10)
+    assert torch.allclose(drawn, torch.tensor([[5.0, 2.0]]), atol=1e-6)

@@ -83,6 +83,19 @@ def test_no_energy_holds_the_head_still_and_keeps_the_eyes_on_target(model) -> N
         assert torch.allclose(still.facial_dynamics[:, gaze], before, atol=1e-5)
 
 
+def test_windows_join_without_a_twitch_even_untrained(model) -> None:
+    """The untrained model knows no continuity; what is left at the joins comes from the windows' own overlap."""
+    packed = generate_motion(torch.randn(16 * 12, 5), FAST, model, seeded()).packed()
+    step = packed.diff(dim=0).abs().mean(1)
+    join = torch.arange(len(step)) % 16 == 15
+    assert step[join].mean() < 1.3 * step[~join].mean()
+
+
+def test_the_head_begins_near_the_portraits_own_pose(model) -> None:
+    pose = generate_motion(torch.randn(50, 5), FAST, model, seeded()).head_pose
+    assert pose[0].abs().mean() < 0.1 * pose.abs().mean()
+
+
 def test_guidance_changes_the_motion(model) -> None:
     features, wish = torch.randn(24, 5), {"steps": 3, "gaze": (0.3, 0.0)}
     plain = generate_motion(features, Controls(guidance_audio=0, guidance_gaze=0, **wish), model, seeded()).packed()

@@ -71,3 +71,8 @@ def guided(denoiser: ConditionalDenoiser, guidance: Mapping[str, float | int]) -
         return torch.einsum("p,p...->...", weight.to(answers), answers)
 
     return denoise
+
+
+def held(denoiser: Denoiser, wanted: Tensor, weight: Tensor) -> Denoiser:
+    """The denoiser with its answer drawn to `wanted` (weight 1: replaced, 0: untouched); the rest follows suit."""
+    return lambda noisy, time: torch.lerp(denoiser(noisy, time), wanted, weight)

@@ -1,7 +1,8 @@
 """Motion from audio features, window by window (paper section 3.3): long sound at constant memory.
 
 Each window is denoised with the last K frames as context and a few frames of look-ahead, heard but made again by the
-next window, so lips can prepare for what comes. The first window's past is the portrait at rest, in silence.
+next window, so lips can prepare for what comes. The next window is drawn to what was expected of those frames, so that
+windows join without a twitch. The first window's past is the portrait at rest.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from vasa_core.errors import BadOption
 from vasa_core.geometry import CAMERA_DISTANCE_CM
 from vasa_core.latents import MOTION, POSE, Motion
 from vasa_core.motion import CONDITIONS, TRANSLATION_Z, Conditions, MotionTransformer
-from vasa_core.sampler import guided, sample
+from vasa_core.sampler import guided, held, sample
 
 LOOKAHEAD = 8
 """Frames (0.32 s) heard beyond those emitted: lips and jaw prepare 120 to 200 ms before the voice."""
@@ -50,16 +51,20 @@ def motion_windows(
     The same features in other blocks give the same motion.
     """
     config, curve = model.config, constant(controls)
-    hop = config.window - LOOKAHEAD if config.window > 2 * LOOKAHEAD else config.window
+    hop = config.window - LOOKAHEAD
     past_motion = torch.zeros(1, config.past, MOTION)
     past_audio: Tensor | None = None
+    ahead = torch.zeros(1, LOOKAHEAD, MOTION)  # what the window before expects next; at first: the portrait's own pose
+    weight = join_weight(config.window) * (torch.arange(MOTION) < POSE)
     start = 0
     for audio, frames in _audio_windows(audio_features, config.window, hop):
         if past_audio is None:
             past_audio = audio[:1, :1].repeat(1, config.past, 1)  # before the clip: as it begins
         wishes = [curve((start + i + 0.5) / FRAME_RATE_HZ) for i in range(config.window)]
         conditions = _conditions(audio, past_audio, past_motion, wishes)
-        made = _denoised_window(model, conditions, wishes[0], generator)[:, :frames]
+        window = _denoised_window(model, conditions, wishes[0], ahead, weight, generator)
+        made, ahead = window[:, :frames], window[:, frames : frames + LOOKAHEAD]
+        weight = join_weight(config.window).expand(-1, MOTION)
         past_motion = torch.cat([past_motion, made], dim=1)[:, -config.past :]
         past_audio = torch.cat([past_audio, audio[:, :frames]], dim=1)[:, -config.past :]
         yield Motion.unpacked(_as_wished(made[0], wishes[:frames]))
@@ -96,13 +101,27 @@ def _conditions(audio: Tensor, past_audio: Tensor, past_motion: Tensor, wishes: 
     )
 
 
+def join_weight(window: int) -> Float[Tensor, "window 1"]:
+    """How far each frame is drawn to what the window before expected: almost wholly at first, not after 0.3 s."""
+    place = ((torch.arange(window) + 0.5) / LOOKAHEAD).clamp(max=1)
+    return (1 - place * place * (3 - 2 * place))[:, None]
+
+
 def _denoised_window(
-    model: MotionTransformer, conditions: Conditions, wish: Controls, generator: torch.Generator
+    model: MotionTransformer,
+    conditions: Conditions,
+    wish: Controls,
+    ahead: Float[Tensor, "1 ahead motion=56"],
+    weight: Float[Tensor, "window motion=56"],
+    generator: torch.Generator,
 ) -> Float[Tensor, "1 window motion=56"]:
-    """One sample of the window, guided, back in rad and cm; z counted from the distance asked for."""
-    noise = torch.randn(1, model.config.window, MOTION, generator=generator)
+    """One sample of the window, guided and joined to the one before, in rad and cm; z from the distance asked for."""
+    window = model.config.window
+    noise = torch.randn(1, window, MOTION, generator=generator)
     guidance = {"audio": wish.guidance_audio, "gaze": wish.guidance_gaze}
-    return model.restored(sample(guided(model.answering(conditions), guidance), noise, wish.steps))
+    expected = torch.nn.functional.pad(model.standardised(ahead), (0, 0, 0, window - ahead.shape[1]))
+    denoiser = held(guided(model.answering(conditions), guidance), expected, weight)
+    return model.restored(sample(denoiser, noise, wish.steps))
 
 
 def _as_wished(made: Float[Tensor, "frame motion=56"], wishes: list[Controls]) -> Float[Tensor, "frame motion=56"]:
