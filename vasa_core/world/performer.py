@@ -175,7 +175,7 @@ class Style:
             lips=float(np.clip(rng.normal(1.0, 0.12), 0.75, 1.3)),
             head=float(np.clip(np.exp(rng.normal(0.0, 0.22)), 0.6, 1.6)),
             stillness=float(rng.uniform(0.40, 0.65)),
-            blink_mu=float(rng.normal(0.95, 0.22)),
+            blink_mu=float(rng.normal(0.70, 0.22)),
             aversion=float(rng.uniform(0.5, 1.3)),
             brows=float(np.exp(rng.normal(0.0, 0.35))),
             asymmetry=float(np.clip(rng.normal(0.0, 0.06), -0.15, 0.15)),
@@ -422,7 +422,7 @@ def lid_gap_cm(expression: Float[ndarray, "frame weights=57"]) -> Float[ndarray,
 def _emote(face: _Face, mood: Mood, rng: np.random.Generator) -> None:
     """Adds the emotion's shapes, breathing a little in strength; a neutral face still has a faint temper."""
     steps = len(face.weights)
-    swell = np.clip(0.9 + 0.12 * coloured(steps, 0.15, 0.8, 1.0, rng), 0.5, 1.15)
+    swell = np.clip(1.0 + 0.12 * coloured(steps, 0.15, 0.8, 1.0, rng), 0.6, 1.25)
     for name, amount in EMOTION_SHAPES[mood.emotion].items():
         face.add(name, mood.intensity * amount * swell)
     temper = 0.03 * coloured(steps, 0.1, 0.6, 1.0, rng)
