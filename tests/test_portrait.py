@@ -21,6 +21,7 @@ from vasa_core.surface import LANDMARKS, load_surface
 
 STILL = np.zeros(POSE, np.float32)
 CENTRE = (CROP_PX / 2, CROP_PX / 2)
+INNER_FACE = [9, 8, 168, 6, 197, 195, 5, 4, 1, 2, 33, 133, 263, 362, 61, 291, 0, 17]
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,9 @@ def decoder(person, surface):
 
 
 def seen(frame: np.ndarray) -> np.ndarray:
-    return crop_face(frame).landmarks
+    """Landmarks found in a frame, in its own pixels."""
+    face = crop_face(frame)
+    return (face.landmarks - face.crop_from_picture[:, 2]) / face.crop_from_picture[0, 0]
 
 
 def test_the_encoder_inverts_the_surface(surface):
@@ -77,14 +80,18 @@ def test_background_and_border_stay_still_under_a_turn(person, decoder):
     assert np.percentile(away[border], 99) <= 6
 
 
-@pytest.mark.parametrize(("axis", "degrees"), [(0, 7.0), (1, 9.0), (2, 6.0)])
-def test_a_turn_is_the_turn_asked_for(person, decoder, surface, axis, degrees):
+@pytest.mark.parametrize(("axis", "degrees"), [(0, 7.0), (0, -7.0), (1, 9.0), (2, 6.0)])
+def test_landmarks_found_in_a_turned_frame_lie_where_the_geometry_put_them(decoder, person, axis, degrees):
+    """Not the pose fitted to all landmarks: MediaPipe lets the cheeks' outline lag behind a nod, and halves it."""
     pose = STILL.copy()
     pose[axis] = np.deg2rad(degrees)
-    frame = decoder.frame(pose, np.zeros(DYNAMICS, np.float32))
-    turned = encode_landmarks(seen(frame), surface, CENTRE).head_pose[:3]
-    before = encode_landmarks(seen(person.crop), surface, CENTRE).head_pose[:3]
-    assert np.rad2deg(turned - before)[axis] == pytest.approx(degrees, abs=0.45 * degrees)
+    still, turned = (
+        decoder.camera.project(decoder._moved(person.posed(decoder.rest), p))[:, :2] for p in (STILL, pose)
+    )
+    asked = (turned - still)[INNER_FACE]
+    found = (seen(decoder.frame(pose, np.zeros(DYNAMICS, np.float32))) - seen(person.crop))[INNER_FACE]
+    assert np.linalg.norm(asked, axis=1).mean() > 8
+    assert np.median(np.linalg.norm(found - asked, axis=1)) < 3
 
 
 def test_jaw_opens_lips_and_blink_shuts_lids_as_seen_from_outside(decoder, surface):
