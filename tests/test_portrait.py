@@ -148,6 +148,31 @@ def test_pasting_an_unmoved_frame_back_gives_the_picture(person):
     assert np.abs(pasted.astype(int) - person.picture).mean() < 2
 
 
+def drawn_cat() -> np.ndarray:
+    """Round head, pointed ears, slit pupils, whiskers."""
+    import cv2
+
+    cat = np.full((400, 400, 3), (200, 220, 235), np.uint8)
+    for x in (130, 270):
+        cv2.fillPoly(cat, [np.array([[x - 45, 160], [x + 45, 160], [x + (x - 200) // 2, 50]])], (120, 90, 60))
+    cv2.circle(cat, (200, 220), 120, (130, 100, 70), -1, cv2.LINE_AA)
+    for x in (155, 245):
+        cv2.ellipse(cat, (x, 200), (26, 20), 0, 0, 360, (90, 190, 120), -1, cv2.LINE_AA)
+        cv2.ellipse(cat, (x, 200), (5, 18), 0, 0, 360, (10, 10, 10), -1, cv2.LINE_AA)
+        for dy in (-12, 0, 12):
+            cv2.line(
+                cat, (200 + (x - 200) // 2, 262), (200 + 3 * (x - 200), 262 + 2 * dy), (240, 240, 240), 1, cv2.LINE_AA
+            )
+    cv2.fillPoly(cat, [np.array([[188, 240], [212, 240], [200, 254]])], (230, 130, 140))
+    cv2.ellipse(cat, (200, 262), (14, 8), 0, 0, 180, (40, 30, 30), 2, cv2.LINE_AA)
+    return cat
+
+
+def test_a_cat_is_no_human_face(surface):
+    with pytest.raises(BadPortrait, match=r"no human (face|proportions)"):
+        portrait.prepare(drawn_cat(), surface)
+
+
 def test_pictures_that_cannot_serve_are_refused_by_name(cast_picture):
     import cv2
 
