@@ -28,10 +28,10 @@ THIN_PX = 3.0
 SHADE = np.array([0.85, 1.05, 1.12], np.float32)
 """Shadow inside a mouth is warm: red light lasts longest between the cheeks."""
 
-SHOW_CM = 0.36
+SHOW_CM = 0.46
 """The upper teeth hang this much lower than in the training world: an open mouth then shows their edges, as most do."""
 
-HIDE_CM = 0.22
+HIDE_CM = 0.36
 """The lower teeth stand this much lower than there: the lower lip mostly hides them in speech."""
 
 NEAR_CM, FAR_CM = 11.0, 4.5
@@ -58,7 +58,7 @@ def mouth_light(crop: UInt8[np.ndarray, "512 512 3"], landmarks: Float[np.ndarra
     level = skin.max()
     tint = skin / max(level, 1)
     # skin may be dark where the light is bright: the whites of the eyes tell the light
-    white = max(1.05 * level, 1.1 * _eye_white(soft, landmarks))
+    white = max(1.12 * level, 1.2 * _eye_white(soft, landmarks))
     teeth = (0.5 * tint + 0.5 * np.array([1.0, 0.97, 0.91])) * np.clip(white, 80, 235)
     red = 0.5 * lips + 0.5 * np.array([1.0, 0.55, 0.52]) * level * 0.75
     return MouthLight(
