@@ -1,6 +1,6 @@
 """What a user may ask of the motion: where to look, how near, in what mood, how lively; impossible wishes are refused.
 
-Defaults are the paper's (section 4) for gaze, distance, emotion and lambda_A; lambda_g and steps were measured, see there.
+Defaults are the paper's (section 4) for gaze, distance, emotion and lambda_A; lambda_g and steps were measured.
 Where one `Controls` is accepted, a function from seconds to `Controls` makes every wish a curve.
 """
 
