@@ -16,7 +16,7 @@ from vasa_core.geometry import Camera, rotation
 from vasa_core.landmarks import CROP_PX, crop_face, find_face
 from vasa_core.latents import DYNAMICS, EXPRESSION, IDENTITY, POSE, Motion
 from vasa_core.pictures import load_picture
-from vasa_core.render import paste_back, render_frames
+from vasa_core.render import paste_back, render_frames, within_view
 from vasa_core.surface import LANDMARKS, load_surface
 
 STILL = np.zeros(POSE, np.float32)
@@ -116,6 +116,15 @@ def test_gaze_moves_the_irises_the_way_asked(decoder):
         )
 
     assert iris_x(-15) < iris_x(0) - 0.5 and iris_x(15) > iris_x(0) + 0.5
+
+
+def test_a_three_quarter_portrait_is_not_turned_far_to_its_hidden_side(person):
+    turned = dataclasses.replace(person, head_pose=np.array([0, -0.6, 0, 0, 0, 0], np.float32))
+    there, away = np.zeros(POSE, np.float32), np.zeros(POSE, np.float32)
+    there[1], away[1] = np.deg2rad(12), np.deg2rad(-12)
+    assert np.rad2deg(within_view(there, turned)[1]) < 5.7
+    np.testing.assert_array_equal(within_view(away, turned), away)
+    assert np.rad2deg(within_view(there, person)[1]) > 11, "a frontal portrait turns as asked"
 
 
 def test_a_saved_portrait_is_the_same_portrait(person, tmp_path):

@@ -16,7 +16,7 @@ from jaxtyping import Float, UInt8
 
 from vasa_core.contact import Contact
 from vasa_core.eyes import LID_FOLDS, draw_eye, draw_lid, gaze_shift_px, lash_colours, lid_skin, lift_eye
-from vasa_core.geometry import NECK_PIVOT_CM, empty_depth, rasterise, rotation
+from vasa_core.geometry import NECK_PIVOT_CM, empty_depth, rasterise, rotation, vertex_normals
 from vasa_core.landmarks import CROP_PX
 from vasa_core.latents import EXPRESSION
 from vasa_core.mouth import draw_mouth, mouth_light, seat_cavity
@@ -26,6 +26,9 @@ from vasa_core.surface import EYE_CORNERS, LIP_CORNERS, UPPER_LIDS, UPPER_LIP, S
 EXPRESSION_REACH_SHARE = 0.45
 """Expression moves the sheet outside the face up to this share of the face's width away: the neck under a falling
 jaw."""
+
+TURNED_IN = 0.12
+"""How much more a surface must face the camera than in the portrait for what was hidden there to be filled wholly."""
 
 
 def boundary_loops(triangles: np.ndarray) -> list[np.ndarray]:
@@ -101,7 +104,9 @@ class Decoder:
 
     def _face_attributes(self, source: np.ndarray) -> None:
         """Per face vertex: source pixel x, y; how much the face wins over the sheet; confidence; canonical place."""
-        self.source_px = self.camera.project(self.portrait.posed(source[self.face]))[:, :2]
+        posed = self.portrait.posed(source[self.face])
+        self.source_px = self.camera.project(posed)[:, :2]
+        self.source_normals = vertex_normals(posed, self.triangles)
         wins = np.ones(len(self.source_px), np.float32)
         wins[self.oval] = 0
         columns = [self.source_px, wins[:, None], self.portrait.face_confidence[:, None], source[self.face]]
@@ -135,7 +140,8 @@ class Decoder:
         canonical = self._deformed(facial_dynamics)
         posed = self._moved(self.portrait.posed(canonical), head_pose)
         projected = self.camera.project(posed)
-        frame = self._pixels(projected, self._sheet(canonical, projected, head_pose))
+        sheet = self._sheet(canonical, projected, head_pose)
+        frame = self._pixels(projected, sheet, self._trusted(head_pose))
         lips = opening(projected[:, :2], *self.lip_paths)
         draw_mouth(frame, self.surface, self.light, canonical, posed, projected, lips)
         shift = gaze_shift_px(facial_dynamics[EXPRESSION:], self.portrait.rotation, self.camera.scale_px)
@@ -178,7 +184,15 @@ class Decoder:
         far[:, :2] = far[:, :2] * (1 - self.rim_reach) + near * self.rim_reach
         return far
 
-    def _pixels(self, face_px: np.ndarray, sheet_px: np.ndarray) -> np.ndarray:
+    def _trusted(self, head_pose: np.ndarray) -> np.ndarray:
+        """The face attributes with confidence for this turn: skin the portrait shows badly is replaced only as it turns
+        into view, so an unmoved silhouette stays the portrait's own."""
+        turned_in = (self.source_normals @ rotation(head_pose[:3])[2] - self.source_normals[:, 2]) / TURNED_IN
+        attributes = self.face_attributes.copy()
+        attributes[:, 3] = 1 - (1 - attributes[:, 3]) * np.clip(turned_in, 0, 1)
+        return attributes
+
+    def _pixels(self, face_px: np.ndarray, sheet_px: np.ndarray, attributes: np.ndarray) -> np.ndarray:
         """The portrait's pixels through the backward map, hidden skin from the appearance volume, over the
         background."""
         portrait = self.portrait
@@ -190,8 +204,8 @@ class Decoder:
         high = np.clip(np.ceil(points[:, :2].max(0)).astype(int) + 1, low + 1, size)
         region = slice(low[1], high[1]), slice(low[0], high[0])
         points[:, :2] -= low
-        face = np.zeros((high[1] - low[1], high[0] - low[0], self.face_attributes.shape[1]), np.float32)
-        rasterise(points, self.triangles, self.face_attributes, empty_depth(*face.shape[:2]), face)
+        face = np.zeros((high[1] - low[1], high[0] - low[0], attributes.shape[1]), np.float32)
+        rasterise(points, self.triangles, attributes, empty_depth(*face.shape[:2]), face)
         backward[region] += face[..., 2:3] * (face[..., :2] - backward[region])
         seen = cv2.remap(
             self.person_pixels, backward[..., 0], backward[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT

@@ -31,6 +31,9 @@ SHADE = np.array([0.85, 1.05, 1.12], np.float32)
 SHOW_CM = 0.46
 """The upper teeth hang this much lower than in the training world: an open mouth then shows their edges, as most do."""
 
+FORWARD_CM = 0.55
+"""The teeth stand this much nearer the lips than there: from the side no gap may show between lip and teeth."""
+
 HIDE_CM = 0.36
 """The lower teeth stand this much lower than there: the lower lip mostly hides them in speech."""
 
@@ -86,7 +89,7 @@ def seat_cavity(surface: Surface, rest: Float[np.ndarray, "vertex 3"]) -> Float[
     template, own = surface.neutral, rest
     width = np.ptp(own[list(LIP_CORNERS), 0]) / np.ptp(template[list(LIP_CORNERS), 0])
     width = float(np.clip(width, 0.75, 1.3))
-    shift = own[lips].mean(0) - template[lips].mean(0) + np.array([0, -SHOW_CM, -0.1])
+    shift = own[lips].mean(0) - template[lips].mean(0) + np.array([0, -SHOW_CM, FORWARD_CM])
     seated = rest.copy()
     for part in ("upper_teeth", "lower_teeth", "tongue"):
         seated[surface.parts[part]] = template[surface.parts[part]] * (width, 1, 1) + shift

@@ -14,6 +14,11 @@ from vasa_core.latents import Motion
 from vasa_core.portrait import Portrait
 from vasa_core.surface import Surface
 
+FRONT_TURN_RAD = float(np.deg2rad(40))
+"""Roughly how far past the front a frontal portrait could turn before what it never showed dominates."""
+
+LEAST_TURN_RAD = float(np.deg2rad(5))
+
 SEAM_PX = 14
 """Width, in crop pixels, of the soft seam when a frame is pasted back; the crop's border itself never moves."""
 
@@ -25,7 +30,22 @@ def render_frames(
     decoder = Decoder(portrait, surface)
     for motion in moments:
         for head_pose, facial_dynamics in zip(motion.head_pose.numpy(), motion.facial_dynamics.numpy(), strict=True):
-            yield resized(decoder.frame(head_pose, facial_dynamics), size)
+            yield resized(decoder.frame(within_view(head_pose, portrait), facial_dynamics), size)
+
+
+def within_view(head_pose: Float[np.ndarray, " pose=6"], portrait: Portrait) -> Float[np.ndarray, " pose=6"]:
+    """The pose with its turn towards the hidden side of a three-quarter portrait held back, softly.
+
+    A performance is free to turn a little less; a still turned on request (`render_frame`) is not held back.
+    """
+    own = float(portrait.head_pose[1])
+    yaw = float(head_pose[1])
+    if own * yaw >= 0:  # turning farther away shows nothing new
+        return head_pose
+    limit = max(FRONT_TURN_RAD - abs(own), LEAST_TURN_RAD)
+    held = head_pose.copy()
+    held[1] = limit * np.tanh(yaw / limit)
+    return held
 
 
 def render_frame(
