@@ -4,7 +4,7 @@
 # Each sets up its own .venv first; a second run finds it ready and starts in seconds.
 
 SHELL := /bin/sh
-PORTRAIT ?= assets/portraits/ruth.png
+PORTRAIT ?= assets/portraits/mei.png
 VOICE ?= assets/voices/english.flac
 OUT ?= out/first_light.mp4
 
