@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import signal
 import subprocess
@@ -18,7 +19,7 @@ from conftest import REPOSITORY
 from PIL import Image
 
 from vasa_core import assets, errors
-from vasa_core.__main__ import USUAL_INTENSITY, _degrees, _emotion, _run, _weights
+from vasa_core.__main__ import USUAL_INTENSITY, _degrees, _emotion, _run, _weights, speak
 from vasa_core.controls import Controls
 from vasa_core.latents import MOTION, Motion
 from vasa_core.studio import Studio, at_rate
@@ -41,6 +42,12 @@ def vasa(*arguments: object, cwd=REPOSITORY, **options) -> subprocess.CompletedP
         timeout=120,
         **options,
     )
+
+
+def test_the_options_default_to_what_controls_default_to():
+    usual, options = Controls(), inspect.signature(speak).parameters
+    names = ("guidance_audio", "guidance_gaze", "steps", "emotion")
+    assert {name: options[name].default for name in names} == {name: getattr(usual, name) for name in names}
 
 
 @dataclass

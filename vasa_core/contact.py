@@ -26,8 +26,8 @@ LIP_REACH_CM = 0.6
 WIDEST_LIDS = 1.35
 """Lids open at most this share wider than in the portrait."""
 
-SHUT_SHARE = 0.07
-"""Lids within this share of a full blink count as shut."""
+SHUT_SHARE = 0.22
+"""Lids within this share of a full blink count as shut: generated blinks bottom out at 0.3 of open in the middle."""
 
 OVERLAP_SHARE = 0.20
 """A shut upper lid overlaps the lower one by this share of the opening: landmarks lie a little inside the lids'
