@@ -97,7 +97,7 @@ def prepare(picture: UInt8[np.ndarray, "height width 3"], surface: Surface) -> P
     canonical[: len(residual)] += residual
     matte = np.maximum(matte, _face_mask(codes, canonical, surface))
     confidence = _confidence(codes, canonical, surface)
-    sheet = _sheet(codes, canonical, surface)
+    sheet = _sheet(codes, canonical, surface, matte)
     return Portrait(
         picture=picture,
         crop=face.crop,
@@ -187,7 +187,9 @@ def _confidence(codes: FaceCodes, canonical: np.ndarray, surface: Surface) -> np
     return np.where(occluded, 0, facing).astype(np.float32)
 
 
-def _sheet(codes: FaceCodes, canonical: np.ndarray, surface: Surface) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _sheet(
+    codes: FaceCodes, canonical: np.ndarray, surface: Surface, matte: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Camera-space points, head weights and body weights of the grid that carries everything but the face."""
     depth, weight, _ = _body_maps(codes, canonical, surface, ("shell", "face"))
     face_depth, face_weight, on_face = _body_maps(codes, canonical, surface, ("face",))
@@ -199,12 +201,25 @@ def _sheet(codes: FaceCodes, canonical: np.ndarray, surface: Surface) -> tuple[n
     lines = np.linspace(0, CROP_PX - 1, SHEET_CELLS + 1).astype(np.float32)
     x, y = (a.ravel() for a in np.meshgrid(lines, lines))
     at = y.round().astype(int), x.round().astype(int)
-    edge = np.minimum.reduce([x, y, CROP_PX - 1 - x, CROP_PX - 1 - y]) / (BORDER_SHARE * CROP_PX)
-    pinned = _smoothstep(edge)
+    pinned = _free_of_border(matte)[at]
     sheet = codes.camera.unproject(np.stack([x, y], -1), np.clip(depth[at], -9, 12).astype(np.float32))
-    # the body leans with the head's translation and is held at the crop's lower border
+    # the body leans with the head's translation and is held where it meets the crop's lower border
     body = pinned * np.maximum(_smoothstep((CROP_PX - 1 - y) / (0.35 * CROP_PX)), weight[at])
     return sheet, (weight[at] * pinned).astype(np.float32), body.astype(np.float32)
+
+
+def _free_of_border(matte: np.ndarray) -> np.ndarray:
+    """How freely each pixel may move: 0 at the crop's border where the person runs out of the crop, 1 elsewhere.
+
+    Where only background meets the border nothing is held: hair just below it then moves whole instead of stretching.
+    """
+    inwards = 1 - _smoothstep(np.arange(CROP_PX) / (BORDER_SHARE * CROP_PX))
+    free = np.ones((CROP_PX, CROP_PX))
+    for turns in range(4):  # the border under consideration is the top one
+        touched = np.rot90(matte, turns)[:4].max(0)
+        touched = cv2.GaussianBlur(touched[None].astype(np.float32), (0, 0), 8)[0]
+        free *= np.rot90(1 - inwards[:, None] * np.clip(2 * touched[None], 0, 1), -turns)
+    return free
 
 
 def _body_maps(codes: FaceCodes, canonical: np.ndarray, surface: Surface, parts: tuple[str, ...]):
