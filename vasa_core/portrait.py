@@ -4,7 +4,8 @@ file.
 What the landmarks say and the surface's codes do not explain stays with the person as a small `residual` (cm), so the
 posed surface lies exactly on the landmarks and an unmoved portrait is the picture itself. The pixels around the face
 ride on a `sheet`: a grid over the crop with depth and a weight that says how far each point follows the head, the
-rest of the body or nothing (where the person runs out of the crop its border is held, so the result can be pasted back).
+rest of the body or nothing (where the person runs out of the crop its border is held, so the result can be pasted
+back).
 """
 
 from __future__ import annotations
