@@ -76,11 +76,12 @@ def test_no_file_names_a_package_host():
 def third_party_imports(folder: str) -> dict[str, set[str]]:
     """Top-level package -> the modules of ours that import it."""
     found: dict[str, set[str]] = {}
+    ours = {"vasa_core", *(path.stem for path in (REPOSITORY / "tests").glob("*.py"))}
     for path in sorted((REPOSITORY / folder).glob("**/*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) and node.module and not node.level else []
-            for top in {n.split(".")[0] for n in names} - set(sys.stdlib_module_names) - {"vasa_core", "conftest"}:
+            for top in {n.split(".")[0] for n in names} - set(sys.stdlib_module_names) - ours:
                 found.setdefault(top, set()).add(path.relative_to(REPOSITORY).as_posix())
     return found
 
