@@ -112,7 +112,7 @@ class Studio:
         count = math.ceil(len(samples) * fps / SAMPLE_RATE_HZ)
         motion = at_rate(self._motion(samples, controls or Controls(), seed, ledger), fps, count)
         frames = ledger.timed("render", self._frames(portrait, motion, size, full_picture))
-        bar = tqdm(total=count, unit="frame", disable=None if progress else True, leave=False, dynamic_ncols=True)
+        bar = tqdm(total=count, unit="frame", disable=not progress, leave=False, dynamic_ncols=True)
         with bar, _one_thread():
             return release_video(frames, sound, fps, out, grant, ledger=ledger, progress=bar.update)
 
