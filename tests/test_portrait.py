@@ -16,7 +16,7 @@ from vasa_core.geometry import Camera, rotation
 from vasa_core.landmarks import CROP_PX, crop_face, find_face
 from vasa_core.latents import DYNAMICS, EXPRESSION, IDENTITY, POSE, Motion
 from vasa_core.pictures import load_picture
-from vasa_core.render import paste_back, render_frames, within_view
+from vasa_core.render import PasteBack, render_frames, within_view
 from vasa_core.surface import LANDMARKS, load_surface
 
 STILL = np.zeros(POSE, np.float32)
@@ -152,7 +152,7 @@ def test_motion_in_pieces_gives_the_same_frames(person, surface):
 
 
 def test_pasting_an_unmoved_frame_back_gives_the_picture(person):
-    pasted = paste_back(person, person.crop)
+    pasted = PasteBack(person)(person.crop)
     assert pasted.shape == person.picture.shape
     assert np.abs(pasted.astype(int) - person.picture).mean() < 2
 

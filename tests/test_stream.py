@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 
 from vasa_core.controls import Controls
-from vasa_core.errors import BadOption
 from vasa_core.geometry import CAMERA_DISTANCE_CM
-from vasa_core.latents import MOTION, POSE, Motion
 from vasa_core.motion import MotionConfig, MotionTransformer
-from vasa_core.stream import generate_motion, motion_windows, resampled
+from vasa_core.stream import generate_motion, motion_windows
 
 
 @pytest.fixture(scope="module")
@@ -101,23 +97,3 @@ def test_guidance_changes_the_motion(model) -> None:
     plain = generate_motion(features, Controls(guidance_audio=0, guidance_gaze=0, **wish), model, seeded()).packed()
     for more in ({"guidance_audio": 1.0, "guidance_gaze": 0}, {"guidance_audio": 0, "guidance_gaze": 1.0}):
         assert not torch.allclose(plain, generate_motion(features, Controls(**more, **wish), model, seeded()).packed())
-
-
-@pytest.mark.parametrize(("fps", "frames"), [(25, 50), (30, 60), (24, 48), (50, 100), (60, 120), (10, 20)])
-def test_another_rate_lasts_as_long(fps, frames: int) -> None:
-    motion = Motion.unpacked(torch.randn(50, MOTION))
-    assert len(resampled(motion, fps)) == frames
-
-
-def test_a_straight_line_stays_straight_at_any_rate() -> None:
-    time = (torch.arange(50) + 0.5) / 25
-    line = resampled(Motion.unpacked(time[:, None].repeat(1, MOTION)), 60).packed()
-    expected = (torch.arange(120) + 0.5) / 60
-    inside = slice(2, -2)  # the ends hold their first and last frame
-    assert torch.allclose(line[inside, POSE], expected[inside], atol=1e-5)
-
-
-@pytest.mark.parametrize("fps", [0, -5, 1000, math.nan])
-def test_impossible_rates_are_refused(fps) -> None:
-    with pytest.raises(BadOption):
-        resampled(Motion.unpacked(torch.zeros(5, MOTION)), fps)

@@ -91,8 +91,3 @@ class PasteBack:
         region = np.ascontiguousarray(whole[self.box])
         whole[self.box] = cv2.blendLinear(there, region, self.seam, 1 - self.seam)
         return whole
-
-
-def paste_back(portrait: Portrait, frame: UInt8[np.ndarray, "size size 3"]) -> UInt8[np.ndarray, "height width 3"]:
-    """The whole picture with one frame in its place; for many frames make one `PasteBack`."""
-    return PasteBack(portrait)(frame)

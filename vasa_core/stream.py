@@ -15,7 +15,6 @@ from torch import Tensor
 
 from vasa_core.clock import FRAME_RATE_HZ
 from vasa_core.controls import ControlCurve, Controls, constant
-from vasa_core.errors import BadOption
 from vasa_core.geometry import CAMERA_DISTANCE_CM
 from vasa_core.latents import MOTION, POSE, Motion
 from vasa_core.motion import CONDITIONS, TRANSLATION_Z, Conditions, MotionTransformer
@@ -136,20 +135,3 @@ def _as_wished(made: Float[Tensor, "frame motion=56"], wishes: list[Controls]) -
     packed[:, -2] -= turn[:, 1] - made[:, 1]
     packed[:, TRANSLATION_Z] -= (distance - 1) * CAMERA_DISTANCE_CM
     return packed
-
-
-def resampled(motion: Motion, fps: float | int) -> Motion:
-    """The motion at another frame rate by linear interpolation (turns are small), equally long within one frame.
-
-    Frame k of any rate shows the middle of its own time, (k + 1/2) / fps.
-    """
-    if not 1 <= fps <= 240:
-        raise BadOption(f"The frame rate must lie between 1 and 240 frames a second, not {fps:g}.")
-    packed = motion.packed()
-    if fps == FRAME_RATE_HZ:
-        return motion
-    count = max(1, round(len(packed) * fps / FRAME_RATE_HZ))
-    place = ((torch.arange(count) + 0.5) * (FRAME_RATE_HZ / fps) - 0.5).clamp(0, len(packed) - 1)
-    below = place.floor().long()
-    above = (below + 1).clamp(max=len(packed) - 1)
-    return Motion.unpacked(torch.lerp(packed[below], packed[above], (place - below)[:, None].to(packed)))

@@ -326,7 +326,7 @@ def leading(deltas: np.ndarray, size: int, weight: np.ndarray) -> tuple[np.ndarr
     return encoder, decoder, float(np.sqrt((s[size:] ** 2).sum() / (s**2).sum()))
 
 
-def precision_weight(kit: FaceKit, vertices: int, faces: int) -> np.ndarray:
+def precision_weight(vertices: int, faces: int) -> np.ndarray:
     """Face vertices count, lips and lids count more, the inside of the mouth and the shell follow."""
     weight = np.full(vertices, 0.2)
     weight[:faces] = 1.0
@@ -352,7 +352,7 @@ def learn(kit: FaceKit, measured: np.ndarray, edges: set[tuple[int, int]], repor
     }
     identity = np.concatenate([p.identity for p in pieces.values()], 1)
     expression = np.concatenate([p.expression for p in pieces.values()], 1)
-    weight = precision_weight(kit, len(joined["neutral"]), parts["face"][1])
+    weight = precision_weight(len(joined["neutral"]), parts["face"][1])
     _, identity_basis, identity_error = leading(identity, IDENTITY, np.minimum(weight, 1.0))
     encoder, dynamics_basis, dynamics_error = leading(expression, EXPRESSION, weight)
     report(f"{len(weight)} vertices; relative error: identity {identity_error:.4f}, dynamics {dynamics_error:.4f}")

@@ -24,7 +24,6 @@ Number = float | int
 NECK_PIVOT = np.array([0, -9, -2], np.float32)  # the point about which the head turns
 FACE, SCALP, MOUTH, SOCKET_L, SOCKET_R, GUMS, TEETH, EYE_L, EYE_R = range(9)
 LASHES_L, LASHES_R = 15, 16  # parts 9 to 14 (tear film, lid blends) are not drawn
-SKIN_PARTS = (FACE, SCALP)
 SIDES = ("L", "R")
 
 

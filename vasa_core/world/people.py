@@ -349,31 +349,6 @@ def random_clothes(rng: Generator, feminine: Number) -> Clothes:
     )
 
 
-def random_light(rng: Generator) -> Light:
-    """A key, a fill and a rim light from anywhere sensible."""
-    side, warm = rng.choice([-1, 1]), 0.12 * rng.normal()
-    return Light(
-        key=Panel(
-            azimuth=side * rng.uniform(15, 60),
-            elevation=rng.uniform(15, 50),
-            size=rng.uniform(8, 28),
-            color=tinted((1 + warm, 1, 1 - warm), rng.uniform(1.5, 2.4)),
-        ),
-        fill=Panel(
-            azimuth=-side * rng.uniform(20, 60),
-            elevation=rng.uniform(0, 30),
-            size=30,
-            color=tinted((1 - warm, 1, 1 + warm), rng.uniform(0.2, 0.7)),
-        ),
-        rim=Panel(
-            azimuth=-side * rng.uniform(125, 155),
-            elevation=rng.uniform(15, 45),
-            size=12,
-            color=tinted((1, 1, 1), rng.uniform(0, 2.0)),
-        ),
-    )
-
-
 STUDIO = Light(
     key=Panel(azimuth=-32, elevation=30, size=20, color=(2.05, 1.94, 1.80)),
     fill=Panel(azimuth=38, elevation=8, size=32, color=(0.45, 0.47, 0.50)),

@@ -205,7 +205,7 @@ def perform(
     _speak(face, mouth_curves(phones, loud, time, style), lip_closure(phones, time, style), style, rng)
     _raise_brows(face, accents, time, style, rng)
     _look(face, gaze)
-    _blink(face, blink_curve(gaze, voiced, style, rng), style)
+    _blink(face, blink_curve(gaze, voiced, style, rng))
     middle = slice(STEP // 2, None, STEP)
     return Performance(
         expression=face.weights[middle].astype(np.float32),
@@ -578,7 +578,7 @@ def blink_curve(gaze: ndarray, voiced: ndarray, style: Style, rng: np.random.Gen
     return lids
 
 
-def _blink(face: _Face, lids: Float[ndarray, " step"], style: Style) -> None:
+def _blink(face: _Face, lids: Float[ndarray, " step"]) -> None:
     """Shuts exactly the opening each eye has at that moment, so a full blink closes under any expression."""
     for side in ("_L", "_R"):
         opening = np.full(len(lids), OPEN_LID_CM)
