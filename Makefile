@@ -71,7 +71,7 @@ $(VENV)/ready-core: $(PINS) | $(VENV)/bin/python
 
 $(VENV)/ready-%: $(PINS) | $(VENV)/ready-core
 	@echo "Installing what 'make $(MAKECMDGOALS)' needs besides ..."
-	@$(PIP) -e '.[$(if $(filter dev,$*),dev$(comma)world,$*)]'
+	@$(PIP) -e '.[$(if $(filter dev,$*),dev$(comma)world$(comma)app$(comma)cluster,$*)]'
 	@touch $@
 
 comma := ,
