@@ -6,7 +6,9 @@ VasaError                    exit code 1
 │   ├── BadSound             unreadable, empty
 │   └── BadOption            a value out of range, an output that cannot be written
 ├── ConsentRefused           exit code 3: nobody has shown that this face may be animated
-└── MissingWeights           exit code 4: a file of ours is missing or does not match the code
+├── MissingWeights           exit code 4: a file of ours is missing or does not match the code
+├── StoreFault               exit code 5: the database of consents, clips and audit cannot be used
+└── ClipRefused              exit code 6: there is no such clip for whoever asks
 """
 
 from __future__ import annotations
@@ -46,3 +48,15 @@ class MissingWeights(VasaError):
     """A weight file is missing or does not fit this version of the code."""
 
     exit_code = 4
+
+
+class StoreFault(VasaError):
+    """The database of consents, clips and audit cannot be used."""
+
+    exit_code = 5
+
+
+class ClipRefused(VasaError):
+    """There is no such clip for whoever asks; the same words whether it is missing or somebody else's."""
+
+    exit_code = 6
