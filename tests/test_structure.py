@@ -18,7 +18,7 @@ ORDER = """
     pictures audio landmarks surface diffusion
     encoders speech controls motion sampler
     portrait contact eyes mouth decoder render stream
-    trust trust.chain trust.schema trust.store trust.audit trust.consent trust.registry trust.label trust.release
+    trust trust.chain trust.schema trust.store trust.audit trust.accounts trust.consent trust.registry trust.label trust.release
     world world.*
     train train.*
     evaluate evaluate.*

@@ -8,7 +8,10 @@ VasaError                    exit code 1
 ├── ConsentRefused           exit code 3: nobody has shown that this face may be animated
 ├── MissingWeights           exit code 4: a file of ours is missing or does not match the code
 ├── StoreFault               exit code 5: the database of consents, clips and audit cannot be used
-└── ClipRefused              exit code 6: there is no such clip for whoever asks
+├── ClipRefused              exit code 6: there is no such clip for whoever asks
+├── AccessRefused            exit code 7: who asks is not signed in, or may not do this
+│   └── SignInRefused        name and password do not belong together, or the session is over
+└── Busy                     exit code 8: too much was asked for at once; the same works later
 """
 
 from __future__ import annotations
@@ -60,3 +63,19 @@ class ClipRefused(VasaError):
     """There is no such clip for whoever asks; the same words whether it is missing or somebody else's."""
 
     exit_code = 6
+
+
+class AccessRefused(VasaError):
+    """Who asks may not do this."""
+
+    exit_code = 7
+
+
+class SignInRefused(AccessRefused):
+    """Nobody is signed in, or could be with what was given."""
+
+
+class Busy(VasaError):
+    """Too much was asked for at once; the same works later."""
+
+    exit_code = 8
