@@ -101,6 +101,7 @@ def upgrade() -> None:
         sa.Column("languages", sa.JSON(), nullable=True),
         sa.Column("emotions", sa.JSON(), nullable=True),
         sa.Column("recorded_by", sa.String(length=64), nullable=False),
+        sa.Column("granted_to", sa.String(length=64), nullable=True),
         sa.Column("recorded_at", MOMENT, nullable=False),
         sa.Column("starts_on", sa.Date(), nullable=False),
         sa.Column("expires_on", sa.Date(), nullable=False),
@@ -114,6 +115,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["subject_id"], ["subjects.id"], name=op.f("fk_consents_subject_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_consents")),
     )
+    op.create_index(op.f("ix_consents_granted_to"), "consents", ["granted_to"], unique=False)
     op.create_index(op.f("ix_consents_pixels_sha256"), "consents", ["pixels_sha256"], unique=False)
     op.create_index(op.f("ix_consents_subject_id"), "consents", ["subject_id"], unique=False)
 
