@@ -38,6 +38,7 @@ from vasa_core.world.facekit import (
     unit,
 )
 from vasa_core.world.people import NECKLINES, Camera, Light, Look, Panel, Person
+from vasa_core.world.truth import ALL_LANDMARKS, Truth, bind_landmarks, canonical_landmarks, iris_landmarks, seen
 
 PART_NAMES = (
     "background",
@@ -71,16 +72,6 @@ class Shot:
     other: Array  # alpha: coverage
     px_per_cm: Number
     landmarks: Array  # [68, 2] pixels
-
-
-@dataclass(frozen=True)
-class Truth:
-    """What each pixel shows: part number (PART_NAMES), canonical position; where landmarks and irises project."""
-
-    part: Array  # [size, size]
-    canonical: Array  # [size, size, 3]
-    landmarks: Array  # [68, 2] pixels
-    irises: Array  # [2, 2] pixels, left then right
 
 
 def assign(program: moderngl.Program, **values) -> None:
@@ -154,6 +145,20 @@ def camera_matrices(
     return (clip @ view).astype(np.float32), eye
 
 
+def pixel_from_world(camera: Camera, size: int) -> Array:
+    """The matrix [3, 4] that takes world points (X, Y, Z, 1) to (x, y, 1) times their depth along the axis."""
+    focal, middle = camera.distance / camera.view * size, size / 2
+    far = 2 + camera.distance
+    return np.array(
+        [
+            [focal, 0, -middle, middle * far - focal * camera.x],
+            [0, -focal, -middle, middle * far + focal * camera.y],
+            [0, 0, -1, far],
+        ],
+        np.float32,
+    )
+
+
 def light_matrix(direction: Array) -> Array:
     """World to the clip space of a parallel light from this direction."""
     x = unit(np.cross([0, 1, 0.01], direction))
@@ -213,6 +218,7 @@ class Renderer:
         self._allocate()
         self._upload_head()
         self.lips = self._lip_mask()
+        self.binding = bind_landmarks(self.kit, canonical_landmarks())
 
     # ---- set-up ------------------------------------------------------------------------------------------------------
     def _compile(self) -> None:
@@ -235,8 +241,8 @@ class Renderer:
         gl, size = self.gl, (self.size, self.size)
         self.targets = [gl.texture(size, 4, dtype="f2") for _ in range(3)]
         self.frame = gl.framebuffer(self.targets, gl.depth_renderbuffer(size))
-        self.part_target = gl.texture(size, 4, dtype="f4")
-        self.part_frame = gl.framebuffer([self.part_target], gl.depth_renderbuffer(size))
+        self.truth_targets = [gl.texture(size, 4, dtype="f4") for _ in range(2)]
+        self.part_frame = gl.framebuffer(self.truth_targets, gl.depth_renderbuffer(size))
         side = SHADOW_TILE * shaders.ATLAS_TILES
         self.atlas = gl.depth_texture((side, side))
         self.atlas.compare_func = ""
@@ -449,11 +455,13 @@ class Renderer:
     # ---- one frame ---------------------------------------------------------------------------------------------------
     def _deform(self, figure: Figure, look: Look) -> tuple[Array, dict[str, dict]]:
         """Vertices under the look's expression and gaze, and the eyes' uniforms by side."""
-        kit = self.kit
-        vertices = kit.expression(figure.rest, kit.expression_weights(look.expression) + self._lids_follow(look.gaze))
+        vertices = self.kit.expression(figure.rest, self._weights(look))
         target = head_rotation(*look.gaze, 0) @ np.array([0, 0, 1], np.float32)
         eyes = {side: self._aim(figure, vertices, side, target) for side in SIDES}
         return vertices, eyes
+
+    def _weights(self, look: Look) -> Array:
+        return self.kit.expression_weights(look.expression) + self._lids_follow(look.gaze)
 
     def _lids_follow(self, gaze: tuple[Number, Number]) -> Array:
         right, down = gaze[0] / 32, gaze[1] / 32  # FaceKit's eyeLook modes are full at about 32 degrees
@@ -636,34 +644,52 @@ class Renderer:
         return ((clip[:, :2] / clip[:, 3:] * (1, -1) * 0.5 + 0.5) * self.size).astype(np.float32)
 
     def truth(self, figure: Figure, look: Look, camera: Camera) -> Truth:
-        """Which part and which canonical point every pixel shows (one sample in its middle)."""
+        """Everything that can be known of a frame (one sample in the middle of each pixel)."""
         vertices, eyes = self._deform(figure, look)
         self._load(figure, vertices)
-        head = quaternion(head_rotation(look.yaw, look.pitch, look.roll))
-        matrix, eye = camera_matrices(camera)
+        rotation, (matrix, eye) = head_rotation(look.yaw, look.pitch, look.roll), camera_matrices(camera)
         for program in (self.programs["part"], self.programs["hair_part"]):
             assign(
                 program,
-                uHead=tuple(head),
+                uHead=tuple(quaternion(rotation)),
                 uPivot=tuple(NECK_PIVOT),
                 uCamera=matrix.T,
                 uToward=tuple(eye),
+                uEye=tuple(eye),
                 uInflate=0.0,
                 uTaper=0.6,
                 uNeckline=NECKLINES.index(figure.person.clothes.neckline),
             )
         self._draw_parts(figure)
-        raw = np.frombuffer(self.part_target.read(), np.float32).reshape(self.size, self.size, 4)[::-1]
-        front = np.stack([np.add(eyes[s]["uCenter"], np.multiply(eyes[s]["uAxis"], eyes[s]["uApex"])) for s in SIDES])
-        irises = self._to_pixels(
-            pose_points(front, np.ones(2, np.float32), head_rotation(look.yaw, look.pitch, look.roll)), camera
-        )
+        pictures = (np.frombuffer(target.read(), np.float32) for target in self.truth_targets)
+        place, shape = (picture.reshape(self.size, self.size, 4)[::-1] for picture in pictures)
+        head, weight = self._landmarks_in_head(figure, vertices, eyes)
+        world = pose_points(head, weight, rotation).astype(np.float32)
+        pixels, depth = self._to_pixels(world, camera), shape[..., 3].copy()
+        apexes = np.stack([np.add(eyes[s]["uCenter"], np.multiply(eyes[s]["uAxis"], eyes[s]["uApex"])) for s in SIDES])
         return Truth(
-            np.round(raw[..., 3]).astype(np.uint8),
-            raw[..., :3],
-            self._project(vertices, look, camera, self.kit.landmarks),
-            irises,
+            part=np.round(place[..., 3]).astype(np.uint8),
+            canonical=place[..., :3].copy(),
+            depth=depth,
+            normals=shape[..., :3].copy(),
+            landmarks=pixels,
+            landmarks_cm=world,
+            landmarks_head=head,
+            visible=seen(pixels, eye[2] - world[:, 2], depth),
+            landmarks68=self._project(vertices, look, camera, self.kit.landmarks),
+            pose=np.array([look.yaw, look.pitch, look.roll], np.float32),
+            gaze=np.array(look.gaze, np.float32),
+            expression=self._weights(look),
+            pixel_from_world=pixel_from_world(camera, self.size),
+            irises=self._to_pixels(pose_points(apexes, np.ones(2, np.float32), rotation), camera),
         )
+
+    def _landmarks_in_head(self, figure: Figure, vertices: Array, eyes: dict) -> tuple[Array, Array]:
+        """MediaPipe's landmarks before the head turns [478, 3] and how much each follows the head [478]."""
+        irises = iris_landmarks(eyes, figure.person.eyes.iris_radius)
+        weight = np.ones(ALL_LANDMARKS, np.float32)
+        weight[: -len(irises)] = self.binding.on(self.kit.weight[:, None])[:, 0]
+        return np.concatenate([self.binding.on(vertices), irises]), weight
 
     def _draw_parts(self, figure: Figure) -> None:
         gl, program = self.gl, self.programs["part"]

@@ -320,9 +320,17 @@ in vec3 vColor;{OUTPUTS}void main() {{ finished(vColor); }}"""
 # ---- shadow maps and ground truth ------------------------------------------------------------------------------------
 DEPTH_FRAGMENT = "#version 330\nvoid main() {}"
 RIBBON_VERTEX = f"""{RIBBON}
-out vec3 vRest; void main() {{ vec3 t, n; gl_Position = uCamera * vec4(ribbon(t, n), 1); vRest = aPosition; }}"""
-PART_FRAGMENT = f"""{SURFACE_IN}{NECKLINE}
-uniform float uPart; uniform int uCloth; out vec4 oPart;
-void main() {{ if (uCloth == 1 && above_edge(vC) < 0.) discard; oPart = vec4(vC, uPart); }}"""
-HAIR_PART_FRAGMENT = """#version 330
-in vec3 vRest; uniform float uPart; out vec4 oPart; void main() { oPart = vec4(vRest, uPart); }"""
+out vec3 vRest; out vec3 vP; out vec3 vN;
+void main() {{ vec3 t, n; vP = ribbon(t, n); vN = n; vRest = aPosition; gl_Position = uCamera * vec4(vP, 1); }}"""
+# Two pictures: oPart (canonical place, part number) and oShape (normal on the camera's side, depth along its axis).
+TRUTH_OUTPUTS = """
+uniform float uPart; uniform vec3 uEye; layout(location=0) out vec4 oPart; layout(location=1) out vec4 oShape;
+void show(vec3 place, vec3 n, vec3 p) {
+    n = normalize(n); oPart = vec4(place, uPart); oShape = vec4(dot(n, uEye - p) < 0. ? -n : n, uEye.z - p.z);
+}
+"""
+PART_FRAGMENT = f"""{SURFACE_IN}{NECKLINE}{TRUTH_OUTPUTS}
+uniform int uCloth;
+void main() {{ if (uCloth == 1 && above_edge(vC) < 0.) discard; show(vC, vN, vP); }}"""
+HAIR_PART_FRAGMENT = f"""#version 330
+in vec3 vRest; in vec3 vP; in vec3 vN;{TRUTH_OUTPUTS}void main() {{ show(vRest, vN, vP); }}"""
