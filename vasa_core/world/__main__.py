@@ -13,7 +13,8 @@ from numpy import ndarray as Array
 
 from vasa_core.errors import BadOption, VasaError
 from vasa_core.world.cast import Sitter, cast
-from vasa_core.world.darkroom import Backdrop, cartoon, develop, painting, to_bytes
+from vasa_core.world.darkroom import Backdrop, develop, to_bytes
+from vasa_core.world.finishes import attention, cartoon, painting
 from vasa_core.world.people import STUDIO, Camera, Look, random_person
 from vasa_core.world.renderer import Renderer, Shot
 
@@ -36,18 +37,6 @@ def finished(shot: Shot, sitter: Sitter) -> Array:
     if sitter.finish == "cartoon":
         return cartoon(photograph, attention(shot))
     return photograph
-
-
-def attention(shot: Shot) -> Array:
-    """Where a painter would use the fine brush: 1 at the eyes and mouth, less over the face."""
-    size, marks = len(shot.light), shot.landmarks
-    y, x = np.mgrid[0:size, 0:size]
-    width = np.linalg.norm(marks[45] - marks[36])  # between the outer corners of the eyes
-    detail = 0.45 * np.exp(-(((x - marks[30, 0]) / (0.9 * width)) ** 2 + ((y - marks[30, 1]) / (1.1 * width)) ** 2))
-    for ids, reach in ((range(36, 42), 0.24), (range(42, 48), 0.24), (range(48, 60), 0.30)):
-        center = marks[list(ids)].mean(0)
-        detail = np.maximum(detail, np.exp(-((x - center[0]) ** 2 + 1.6 * (y - center[1]) ** 2) / (reach * width) ** 2))
-    return detail.astype(np.float32)
 
 
 def save(picture: Array, path: Path) -> None:
