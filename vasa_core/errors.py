@@ -4,7 +4,8 @@ VasaError                    exit code 1
 ├── BadInput                 exit code 2: the file or option given cannot be used
 │   ├── BadPortrait          unreadable picture, no face, several faces, face too small, an animal
 │   ├── BadSound             unreadable, empty
-│   └── BadOption            a value out of range, an output that cannot be written
+│   ├── BadOption            a value out of range, an output that cannot be written
+│   └── DamagedData          a shard of training data that is not what was written
 ├── ConsentRefused           exit code 3: nobody has shown that this face may be animated
 ├── MissingWeights           exit code 4: a file of ours is missing or does not match the code
 ├── StoreFault               exit code 5: the database of consents, clips and audit cannot be used
@@ -41,10 +42,18 @@ class BadOption(BadInput):
     """An option's value cannot be used."""
 
 
+class DamagedData(BadInput):
+    """Training data that is not what was written."""
+
+
 class ConsentRefused(VasaError):
-    """Nobody has shown that this face may be animated for this."""
+    """Nobody has shown that this face may be animated for this; `code` is the reason as one word, for the audit."""
 
     exit_code = 3
+
+    def __init__(self, sentence: str, code: str = "refused") -> None:
+        super().__init__(sentence)
+        self.code = code
 
 
 class MissingWeights(VasaError):

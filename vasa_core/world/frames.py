@@ -1,0 +1,131 @@
+"""Groups of frames with their ground truth: one person, one light, one camera, one backdrop, many looks.
+
+Everything follows from a seed and the number of the group, on any machine and in any order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray as Array
+
+from vasa_core.world.facekit import Number
+from vasa_core.world.looks import contact, random_looks, settled
+from vasa_core.world.people import Camera, Light, Person, random_person
+from vasa_core.world.renderer import PART_NAMES, Renderer
+from vasa_core.world.scenes import Scene, finish, random_scene
+from vasa_core.world.shards import FRAME_NUMBERS, Group
+from vasa_core.world.style import stylised
+
+PANELS, COLOR = ("key", "fill", "rim"), ("red", "green", "blue")
+LIGHT_PARAMETERS = (
+    *(f"{panel} {what}" for panel in PANELS for what in ("azimuth", "elevation", "size", *COLOR)),
+    *(f"{half} {color}" for half in ("above", "below") for color in COLOR),
+)
+CAMERA_PARAMETERS = ("distance", "view", "x", "y", "lens")
+PERSON, SCENE, LOOKS = range(3)  # streams of chance
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What a data set is made of; equal recipes give equal data."""
+
+    seed: int = 0
+    frames: int = 8  # a group
+    size: int = 256  # pixels along a side
+    passes: int = 4  # averaged a picture
+    photographs: Number = 0.6  # the share of groups that is neither painted nor drawn
+
+    def settings(self) -> dict[str, Any]:
+        """The recipe as JSON, with what else decides the bytes."""
+        return asdict(self)
+
+
+def light_parameters(light: Light) -> Float[Array, " parameter"]:
+    """The numbers of a light in the order of LIGHT_PARAMETERS: degrees, and linear RGB."""
+    panels = [(p.azimuth, p.elevation, p.size, *p.color) for p in (light.key, light.fill, light.rim)]
+    return np.array([v for p in panels for v in p] + [*light.above, *light.below], np.float32)
+
+
+def camera_parameters(camera: Camera) -> Float[Array, " parameter"]:
+    """Distance, view, x, y and lens radius in cm."""
+    return np.array([getattr(camera, name) for name in CAMERA_PARAMETERS], np.float32)
+
+
+def number_of(seed: int, group: int, stream: int) -> int:
+    """A seed of its own for each stream of chance of each group."""
+    return int(np.random.SeedSequence([seed, group, stream]).generate_state(1)[0])
+
+
+def who(recipe: Recipe, group: int) -> tuple[Person, Scene]:
+    """The person and the scene of a group."""
+    person = random_person(number_of(recipe.seed, group, PERSON))
+    return person, random_scene(number_of(recipe.seed, group, SCENE), person, recipe.photographs)
+
+
+def shoot_group(renderer: Renderer, recipe: Recipe, group: int) -> Group:
+    """All frames of a group with their truth."""
+    person, scene = who(recipe, group)
+    rng = np.random.default_rng([recipe.seed, group, LOOKS])
+    person = stylised(renderer.kit, person, scene.style)
+    figure = renderer.dress(person)
+    touch = contact(renderer.kit, renderer.binding, figure.rest)
+    frames = []
+    for index, look in enumerate(settled(look, touch) for look in random_looks(recipe.frames, rng)):
+        shot = renderer.shoot(figure, look, scene.light, scene.camera, recipe.passes)
+        truth = renderer.truth(figure, look, scene.camera)
+        alpha = (np.clip(shot.other[..., 3], 0, 1) * 255 + 0.5).astype(np.uint8)
+        frames.append({"picture": finish(shot, scene, index), "alpha": alpha, "truth": truth})
+    figure.release()
+    return gathered(f"{group:07d}", frames, person, scene)
+
+
+def gathered(key: str, frames: list[dict[str, Any]], person: Person, scene: Scene) -> Group:
+    """Frames as one group of arrays."""
+    truths = [frame["truth"] for frame in frames]
+    names = ("part", "canonical", "depth", "normals", *FRAME_NUMBERS)
+    drawn = {"person": plain(asdict(person), leave="identity"), "scene": plain(asdict(scene))}
+    return Group(
+        key=key,
+        picture=np.stack([frame["picture"] for frame in frames]),
+        alpha=np.stack([frame["alpha"] for frame in frames]),
+        **{name: np.stack([getattr(truth, name) for truth in truths]) for name in names},
+        identity=person.identity,
+        light=light_parameters(scene.light),
+        camera=camera_parameters(scene.camera),
+        drawn=drawn,
+    )
+
+
+def plain(value: Any, leave: str = "") -> Any:
+    """The value as JSON knows it, without the fields called `leave`."""
+    if isinstance(value, dict):
+        return {str(k): plain(v, leave) for k, v in value.items() if k != leave}
+    if isinstance(value, list | tuple):
+        return [plain(v, leave) for v in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    return value
+
+
+def about(renderer: Renderer) -> dict[str, Any]:
+    """What the manifest says beside the settings: names of parts and numbers, and the versions that made the data."""
+    packages = {name: _version(name) for name in ("vasa_core", "numpy", "scipy", "opencv-contrib-python", "moderngl")}
+    return {
+        "parts": list(PART_NAMES),
+        "expression": list(renderer.kit.expression_names),
+        "light_parameters": list(LIGHT_PARAMETERS),
+        "camera_parameters": list(CAMERA_PARAMETERS),
+        "versions": packages | {"graphics": renderer.gl.info["GL_RENDERER"], "opengl": renderer.gl.info["GL_VERSION"]},
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
