@@ -23,6 +23,10 @@ from vasa_core.errors import BadOption
         {"guidance_gaze": 9.0},
         {"steps": 0},
         {"energy": 3.0},
+        {"pose": (0.6, 0.0, 0.0)},
+        {"pose": (0.0, -0.4, 0.0)},
+        {"blink_rate": -0.1},
+        {"blink_rate": math.nan},
     ],
 )
 def test_impossible_wishes_are_refused_in_one_sentence(wish) -> None:

@@ -305,3 +305,29 @@ def test_two_utterances_can_be_learnt(tmp_path: Path):
         losses[-1].backward()
         optimiser.step()
     assert losses[-1].item() < 0.5 * losses[0].item()
+
+
+@pytest.mark.parametrize("chunk", [160, 641, 7000])
+def test_listening_in_chunks_of_any_length_gives_the_same_bits(chunk: int) -> None:
+    encoder = SpeechEncoder(TINY).eval()
+    sound = torch.randn(16000 * 2 + 123, generator=torch.Generator().manual_seed(1))
+    whole = torch.cat(list(encoder.listen([sound], 8)))
+    pieces = torch.cat(list(encoder.listen(sound.split(chunk), 8)))
+    assert torch.equal(whole, pieces)
+    assert torch.allclose(whole, encoder.encode(sound), atol=1e-4)
+
+
+def test_listening_gives_each_block_as_soon_as_its_look_ahead_is_there() -> None:
+    encoder, taken = SpeechEncoder().eval(), []
+
+    def chunks():
+        for _ in range(60):
+            taken.append(1)
+            yield torch.zeros(640)
+
+    assert len(next(encoder.listen(chunks(), 8))) == 8
+    assert len(taken) == 8 + encoder.config.look_ahead_frames
+
+
+def test_listening_to_nothing_gives_nothing() -> None:
+    assert not list(SpeechEncoder().eval().listen([torch.zeros(0)], 8))

@@ -8,7 +8,7 @@ import torch
 from vasa_core.controls import Controls
 from vasa_core.geometry import CAMERA_DISTANCE_CM
 from vasa_core.motion import MotionConfig, MotionTransformer
-from vasa_core.stream import generate_motion, motion_windows
+from vasa_core.stream import Pace, generate_motion, motion_windows
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +39,55 @@ def test_sound_in_blocks_gives_the_same_motion_as_sound_at_once(model, block: in
     whole = generate_motion(features, FAST, model, seeded())
     pieces = list(motion_windows(features.split(block), FAST, model, seeded()))
     assert torch.equal(torch.cat([piece.packed() for piece in pieces]), whole.packed())
+
+
+BRISK = Pace(hop=4, lookahead=3, imagined=5)
+
+
+@pytest.mark.parametrize("block", [1, 3, 17])
+def test_a_brisk_pace_too_gives_the_same_motion_in_blocks_of_any_length(model, block: int) -> None:
+    features = torch.randn(33, 5)
+    whole = generate_motion(features, FAST, model, seeded(), BRISK)
+    pieces = list(motion_windows(features.split(block), FAST, model, seeded(), BRISK))
+    assert len(whole) == 33
+    assert torch.equal(torch.cat([piece.packed() for piece in pieces]), whole.packed())
+
+
+def test_a_brisk_pace_waits_for_no_more_sound_than_it_says(model) -> None:
+    taken = []
+
+    def features():
+        for _ in range(40):
+            taken.append(1)
+            yield torch.randn(1, 5)
+
+    windows = motion_windows(features(), FAST, model, seeded(), BRISK)
+    assert len(next(windows)) == 4
+    assert len(taken) == BRISK.delay_frames(24) == 8
+    next(windows)
+    assert len(taken) == 12
+
+
+def test_wishes_are_asked_for_just_before_they_are_needed(model) -> None:
+    now = {"distance": 1.0}
+    windows = motion_windows(
+        torch.randn(40, 5), lambda _: Controls(steps=2, head_distance=now["distance"]), model, seeded(), BRISK
+    )
+    before = next(windows)
+    now["distance"] = 1.3
+    after = next(windows)
+    assert after.head_pose[0, 5] < before.head_pose[-1, 5] - 0.2 * CAMERA_DISTANCE_CM
+
+
+def test_a_turned_head_turns_by_exactly_that_much_and_the_eyes_keep_their_aim(model) -> None:
+    features, turn = torch.randn(50, 5), (0.2, -0.1, 0.15)
+    plain = generate_motion(features, FAST, model, seeded())
+    turned = generate_motion(features, Controls(steps=3, pose=turn), model, seeded())
+    for axis, asked in ((1, turn[0]), (0, turn[1]), (2, turn[2])):
+        assert torch.allclose(turned.head_pose[:, axis] - plain.head_pose[:, axis], torch.full((50,), asked), atol=1e-5)
+    free = turned.facial_dynamics[:, -2].abs() < 0.6  # where the eyes are not at their limit
+    aim = [m.head_pose[:, 1] + m.facial_dynamics[:, -2] for m in (plain, turned)]
+    assert free.any() and torch.allclose(aim[0][free], aim[1][free], atol=1e-5)
 
 
 def test_later_sound_beyond_the_lookahead_changes_nothing_already_made(model) -> None:

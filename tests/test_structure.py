@@ -14,11 +14,12 @@ MODULES = sorted(p for p in PACKAGE.glob("**/*.py") if "migrations" not in p.par
 
 # Top to bottom is the order to read them in. A module imports only what stands above it.
 ORDER = """
-    errors clock latents assets ledger geometry
+    errors clock latents assets ledger ahead geometry
     pictures audio landmarks surface diffusion
-    encoders speech controls motion sampler
+    encoders speech controls motion sampler blinks
     portrait contact eyes mouth decoder render stream
-    trust trust.chain trust.schema trust.store trust.audit trust.accounts trust.consent trust.registry trust.label trust.release
+    trust trust.chain trust.schema trust.store trust.audit trust.accounts trust.consent
+    trust.likeness trust.evidence trust.shelf trust.registry trust.label trust.release
     world world.*
     train train.*
     evaluate evaluate.*

@@ -45,6 +45,11 @@ def speak(
     gaze: Annotated[str, typer.Option(help="Main gaze in degrees: yaw (> 0 to the right),pitch (> 0 down).")] = "0,0",
     distance: Annotated[float, typer.Option(help="Head distance as a ratio: 1.2 is a fifth farther away.")] = 1.0,
     emotion: Annotated[str, typer.Option(help="Mood, with intensity if wanted: happy or happy:0.5.")] = "neutral",
+    pose: Annotated[str, typer.Option(help="Turn added to the head's own movement: yaw,pitch,roll degrees.")] = "0,0,0",
+    energy: Annotated[float, typer.Option(help="Size of head movements; 0 holds the head still.")] = 1.0,
+    blink_rate: Annotated[
+        float, typer.Option(help="Blinks relative to the natural rate; 0 keeps the eyes open.")
+    ] = 1.0,
     guidance_audio: Annotated[float, typer.Option(help="How strictly lips follow the sound; 0 is unguided.")] = 0.5,
     guidance_gaze: Annotated[float, typer.Option(help="How strictly eyes follow --gaze.")] = 0.0,
     steps: Annotated[int, typer.Option(help="Denoising steps per window.")] = 20,
@@ -60,6 +65,9 @@ def speak(
     controls = Controls(
         gaze=_radians(_degrees(gaze, "--gaze")),
         head_distance=distance,
+        pose=_turn(pose),
+        energy=energy,
+        blink_rate=blink_rate,
         guidance_audio=guidance_audio,
         guidance_gaze=guidance_gaze,
         steps=steps,
@@ -145,6 +153,17 @@ def _degrees(text: str, option: str) -> tuple[float, float]:
     except ValueError:
         raise BadOption(f"{option} takes two numbers of degrees, as in {option} 10,-5; not '{text}'.") from None
     return yaw, pitch
+
+
+def _turn(text: str) -> tuple[float, float, float]:
+    """Degrees as typed to rad."""
+    from math import radians
+
+    try:
+        yaw, pitch, roll = (radians(float(part)) for part in text.split(","))
+    except ValueError:
+        raise BadOption(f"--pose takes three numbers of degrees, as in --pose 10,-5,0; not '{text}'.") from None
+    return yaw, pitch, roll
 
 
 def _radians(degrees: tuple[float, float]) -> tuple[float, float]:

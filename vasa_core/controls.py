@@ -19,6 +19,9 @@ Number = float | int
 GAZE_LIMIT_RAD = (math.radians(35), math.radians(25))
 """Yaw, pitch: beyond this the eyes and the head together would leave what a portrait can show."""
 
+POSE_LIMIT_RAD = (math.radians(30), math.radians(20), math.radians(30))
+"""Yaw, pitch, roll that may be added to the head's own movement."""
+
 DISTANCE_LIMIT = (0.7, 1.6)
 """Of the portrait's own distance: nearer fills the picture, farther loses the face."""
 
@@ -41,6 +44,10 @@ class Controls:
     """Denoising steps per window (paper: 50); 10 smooth away a third of the blinks and half of the saccades."""
     energy: Number = 1.0
     """Size of head movements relative to what was learned; 0 holds the head still."""
+    pose: tuple[Number, Number, Number] = (0.0, 0.0, 0.0)
+    """Yaw, pitch, roll added to the head's own movement; the eyes keep their aim as far as they can turn."""
+    blink_rate: Number = 1.0
+    """Blinks relative to what was learned, about 20 a minute; 0 keeps the eyes open."""
 
     def __post_init__(self) -> None:
         _within("gaze yaw in degrees", math.degrees(self.gaze[0]), *_symmetric_degrees(GAZE_LIMIT_RAD[0]))
@@ -51,6 +58,9 @@ class Controls:
         _within("gaze guidance", self.guidance_gaze, 0, 5)
         _within("steps", self.steps, 1, 1000)
         _within("energy", self.energy, 0, 2)
+        for name, angle, limit in zip(("yaw", "pitch", "roll"), self.pose, POSE_LIMIT_RAD, strict=True):
+            _within(f"pose {name} in degrees", math.degrees(angle), *_symmetric_degrees(limit))
+        _within("blink rate", self.blink_rate, 0, 3)
         if self.emotion not in EMOTIONS:
             raise BadOption(f"There is no emotion {self.emotion!r}: choose one of {', '.join(EMOTIONS)}.")
 

@@ -142,9 +142,12 @@ class MotionTransformer(nn.Module):
     def forward(
         self, noisy: Float[Tensor, "batch window motion=56"], time: Float[Tensor, " batch"], conditions: Conditions
     ) -> Float[Tensor, "batch window motion=56"]:
-        """The clean window; noisy and clean are standardised. Noise must come from the `cosine` schedule."""
+        """The clean window; noisy and clean are standardised. Noise must come from the `cosine` schedule.
+
+        A window may be shorter than the configuration's: places count from the past on.
+        """
         frames = torch.cat([self._past(conditions), self.from_motion(noisy)], dim=1)
-        x = frames + self._sound(conditions) + self._wishes(conditions) + self.places
+        x = frames + self._sound(conditions) + self._wishes(conditions) + self.places[: frames.shape[1]]
         clock = self.from_time(self._time_code(time))
         for block in self.blocks:
             x = block(x, clock)

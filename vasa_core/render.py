@@ -29,8 +29,15 @@ def render_frames(
     """The frames of a motion that arrives in stretches of any length, one frame at a time."""
     decoder = Decoder(portrait, surface)
     for motion in moments:
-        for head_pose, facial_dynamics in zip(motion.head_pose.numpy(), motion.facial_dynamics.numpy(), strict=True):
+        for head_pose, facial_dynamics in poses(motion):
             yield resized(decoder.frame(within_view(head_pose, portrait), facial_dynamics), size)
+
+
+def poses(
+    motion: Motion,
+) -> Iterator[tuple[Float[np.ndarray, " pose=6"], Float[np.ndarray, " dynamics=50"]]]:
+    """Head pose and facial dynamics, frame by frame."""
+    return zip(motion.head_pose.numpy(), motion.facial_dynamics.numpy(), strict=True)
 
 
 def within_view(head_pose: Float[np.ndarray, " pose=6"], portrait: Portrait) -> Float[np.ndarray, " pose=6"]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
@@ -174,6 +175,35 @@ class SpeechEncoder(nn.Module):
             for start in range(0, frames, block_frames)
         ]
         return torch.cat(blocks) if blocks else torch.empty(0, self.config.audio_features)
+
+    def listen(
+        self, sound: Iterable[Float[Tensor, " _"]], block_frames: int
+    ) -> Iterator[Float[Tensor, "_ audio_features"]]:
+        """The same vectors from a sound that arrives in chunks of any length, `block_frames` video frames at a time.
+
+        A block comes as soon as its look-ahead is there; what the chunks' lengths are changes no bit.
+        """
+        waiting, past, start = torch.zeros(0), 0, 0  # `waiting` begins with frame `past`
+        needed = block_frames + self.config.look_ahead_frames
+        for chunk in sound:
+            waiting = torch.cat([waiting, chunk.float()])
+            while len(waiting) >= (start - past + needed) * SAMPLES_PER_FRAME:
+                yield self._block(waiting, start - past, block_frames, needed)
+                start += block_frames
+                gone = max(0, start - past - self.config.look_back_frames)
+                waiting, past = waiting[gone * SAMPLES_PER_FRAME :], past + gone
+        end = past + frames_for_samples(len(waiting))
+        while start < end:
+            yield self._block(waiting, start - past, min(block_frames, end - start), needed)
+            start += block_frames
+
+    @torch.no_grad()
+    def _block(
+        self, sound: Float[Tensor, " sample"], start: int, frames: int, needed: int
+    ) -> Float[Tensor, "frame audio_features"]:
+        """One block of `listen`, always computed at one length: only so are all its bits the same at a sound's end."""
+        stop = start + needed - self.config.look_ahead_frames
+        return audio_features(self.hear(sound[: (start + needed) * SAMPLES_PER_FRAME], start, stop))[:frames]
 
     @torch.no_grad()
     def hear(self, sound: Float[Tensor, " sample"], start: int, stop: int) -> Heard:

@@ -8,13 +8,14 @@ windows join without a twitch. The first window's past is the portrait at rest.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from vasa_core.clock import FRAME_RATE_HZ
-from vasa_core.controls import ControlCurve, Controls, constant
+from vasa_core.controls import GAZE_LIMIT_RAD, ControlCurve, Controls, constant
 from vasa_core.geometry import CAMERA_DISTANCE_CM
 from vasa_core.latents import MOTION, POSE, Motion
 from vasa_core.motion import CONDITIONS, TRANSLATION_Z, Conditions, MotionTransformer
@@ -22,6 +23,36 @@ from vasa_core.sampler import guided, held, sample
 
 LOOKAHEAD = 8
 """Frames (0.32 s) heard beyond those emitted: lips and jaw prepare 120 to 200 ms before the voice."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pace:
+    """How far motion runs behind its sound: `hop` frames are made at a time, `lookahead` frames heard beyond them."""
+
+    hop: int | None = None
+    """None: all of the model's window but the look-ahead."""
+    lookahead: int = LOOKAHEAD
+    imagined: int = 0
+    """Frames denoised beyond those heard, so that what is made has somewhere to go."""
+
+    def __post_init__(self) -> None:
+        if (self.hop is not None and self.hop < 1) or self.lookahead < 1 or self.imagined < 0:
+            raise ValueError("a pace makes at least one frame, hears at least one ahead and imagines none or more")
+
+    def hop_of(self, window: int) -> int:
+        """Frames made at a time by a model with this window."""
+        return self.hop or window - self.lookahead
+
+    def delay_frames(self, window: int) -> int:
+        """Frames of features that must be there before the first frame of a stretch is made."""
+        return self.hop_of(window) + self.lookahead + 1
+
+
+WHOLE = Pace()
+"""For sound that is all there: the longest windows, the fewest passes."""
+
+LIVE = Pace(hop=8, lookahead=4, imagined=8)
+"""For a voice that is still speaking: motion follows 0.5 s behind the features."""
 
 HEAD_SHARE = (0.30, 0.40)
 """Pitch and yaw: how much of the main gaze the head takes over from the eyes (as in the performances trained on)."""
@@ -32,9 +63,10 @@ def generate_motion(
     controls: Controls | ControlCurve,
     model: MotionTransformer,
     generator: torch.Generator,
+    pace: Pace = WHOLE,
 ) -> Motion:
     """The whole motion for this sound, one frame per frame of features."""
-    windows = list(motion_windows(audio_features, controls, model, generator))
+    windows = list(motion_windows(audio_features, controls, model, generator, pace))
     return Motion.unpacked(torch.cat([window.packed() for window in windows]))
 
 
@@ -44,26 +76,29 @@ def motion_windows(
     controls: Controls | ControlCurve,
     model: MotionTransformer,
     generator: torch.Generator,
+    pace: Pace = WHOLE,
 ) -> Iterator[Motion]:
     """Pieces of motion in order, each as soon as enough sound is there; features may come whole or in blocks.
 
-    The same features in other blocks give the same motion.
+    The same features in other blocks give the same motion. A curve of controls is asked for a stretch just before
+    that stretch is made, so it may answer with what a user has set meanwhile.
     """
     config, curve = model.config, constant(controls)
-    hop = config.window - LOOKAHEAD
+    hop, lookahead = pace.hop_of(config.window), pace.lookahead
+    length = min(config.window, hop + lookahead + pace.imagined)
     past_motion = torch.zeros(1, config.past, MOTION)
     past_audio: Tensor | None = None
-    ahead = torch.zeros(1, LOOKAHEAD, MOTION)  # what the window before expects next; at first: the portrait's own pose
-    weight = join_weight(config.window) * (torch.arange(MOTION) < POSE)
+    ahead = torch.zeros(1, lookahead, MOTION)  # what the window before expects next; at first: the portrait's own pose
+    weight = join_weight(length, lookahead) * (torch.arange(MOTION) < POSE)
     start = 0
-    for audio, frames in _audio_windows(audio_features, config.window, hop):
+    for audio, frames in _audio_windows(audio_features, hop + lookahead, hop):
         if past_audio is None:
             past_audio = audio[:1, :1].repeat(1, config.past, 1)  # before the clip: as it begins
-        wishes = [curve((start + i + 0.5) / FRAME_RATE_HZ) for i in range(config.window)]
+        wishes = [curve((start + i + 0.5) / FRAME_RATE_HZ) for i in range(length)]
         conditions = _conditions(audio, past_audio, past_motion, wishes)
         window = _denoised_window(model, conditions, wishes[0], ahead, weight, generator)
-        made, ahead = window[:, :frames], window[:, frames : frames + LOOKAHEAD]
-        weight = join_weight(config.window).expand(-1, MOTION)
+        made, ahead = window[:, :frames], window[:, frames : frames + lookahead]
+        weight = join_weight(length, lookahead).expand(-1, MOTION)
         past_motion = torch.cat([past_motion, made], dim=1)[:, -config.past :]
         past_audio = torch.cat([past_audio, audio[:, :frames]], dim=1)[:, -config.past :]
         yield Motion.unpacked(_as_wished(made[0], wishes[:frames]))
@@ -71,14 +106,14 @@ def motion_windows(
 
 
 def _audio_windows(
-    features: Tensor | Iterable[Tensor], window: int, hop: int
+    features: Tensor | Iterable[Tensor], heard: int, hop: int
 ) -> Iterator[tuple[Float[Tensor, "1 frame audio"], int]]:
-    """(audio of up to `window` frames, how many of them to emit), never holding more than a block and a window."""
+    """(audio of up to `heard` frames, how many of them to emit), never holding more than a block and a window."""
     waiting: Tensor | None = None
     for block in [features] if isinstance(features, Tensor) else features:
         waiting = block.float() if waiting is None else torch.cat([waiting, block.float()])
-        while len(waiting) >= window + 1:  # one more frame: the last window emits all it has
-            yield waiting[None, :window].clone(), hop
+        while len(waiting) >= heard + 1:  # one more frame: the last window emits all it has
+            yield waiting[None, :heard].clone(), hop
             waiting = waiting[hop:]
     if waiting is not None and len(waiting):
         yield waiting[None].clone(), len(waiting)
@@ -100,9 +135,9 @@ def _conditions(audio: Tensor, past_audio: Tensor, past_motion: Tensor, wishes: 
     )
 
 
-def join_weight(window: int) -> Float[Tensor, "window 1"]:
-    """How far each frame is drawn to what the window before expected: almost wholly at first, not after 0.3 s."""
-    place = ((torch.arange(window) + 0.5) / LOOKAHEAD).clamp(max=1)
+def join_weight(window: int, lookahead: int) -> Float[Tensor, "window 1"]:
+    """How far each frame is drawn to what the window before expected: almost wholly at first, not past its ear."""
+    place = ((torch.arange(window) + 0.5) / lookahead).clamp(max=1)
     return (1 - place * place * (3 - 2 * place))[:, None]
 
 
@@ -115,7 +150,7 @@ def _denoised_window(
     generator: torch.Generator,
 ) -> Float[Tensor, "1 window motion=56"]:
     """One sample of the window, guided and joined to the one before, in rad and cm; z from the distance asked for."""
-    window = model.config.window
+    window = conditions.audio.shape[1]
     noise = torch.randn(1, window, MOTION, generator=generator)
     guidance = {"audio": wish.guidance_audio, "gaze": wish.guidance_gaze}
     expected = torch.nn.functional.pad(model.standardised(ahead), (0, 0, 0, window - ahead.shape[1]))
@@ -124,14 +159,16 @@ def _denoised_window(
 
 
 def _as_wished(made: Float[Tensor, "frame motion=56"], wishes: list[Controls]) -> Float[Tensor, "frame motion=56"]:
-    """The window with the head's liveliness scaled and the distance put in; the eyes keep their aim meanwhile."""
+    """The window with the head's liveliness scaled, its turn and distance put in; the eyes keep their aim meanwhile."""
     energy = torch.tensor([wish.energy for wish in wishes])[:, None]
     distance = torch.tensor([wish.head_distance for wish in wishes])
     share = torch.tensor([[HEAD_SHARE[0] * wish.gaze[1], HEAD_SHARE[1] * wish.gaze[0], 0.0] for wish in wishes])
-    turn = share + energy * (made[:, :3] - share)
+    asked = torch.tensor([[wish.pose[1], wish.pose[0], wish.pose[2]] for wish in wishes])
+    turn = share + energy * (made[:, :3] - share) + asked
     shift = energy * made[:, 3:POSE]
     packed = torch.cat([turn, shift, made[:, POSE:]], dim=-1)
-    packed[:, -1] -= turn[:, 0] - made[:, 0]
-    packed[:, -2] -= turn[:, 1] - made[:, 1]
+    for eyes, axis, limit in ((-2, 1, GAZE_LIMIT_RAD[0]), (-1, 0, GAZE_LIMIT_RAD[1])):
+        aimed = made[:, eyes] - (turn[:, axis] - made[:, axis])
+        packed[:, eyes] = torch.where(asked[:, axis] == 0, aimed, aimed.clamp(-limit, limit))
     packed[:, TRANSLATION_Z] -= (distance - 1) * CAMERA_DISTANCE_CM
     return packed

@@ -10,9 +10,10 @@ Angles here are degrees, signed as in `latents`: yaw > 0 to image right, pitch >
 from __future__ import annotations
 
 import difflib
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,9 +26,12 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from vasa_core import assets
+from vasa_core.ahead import made_ahead
 from vasa_core.audio import load_sound
+from vasa_core.blinks import Blinker
 from vasa_core.clock import FRAME_RATE_HZ, SAMPLE_RATE_HZ
-from vasa_core.controls import Controls
+from vasa_core.controls import ControlCurve, Controls, constant
+from vasa_core.decoder import Decoder
 from vasa_core.errors import BadOption
 from vasa_core.landmarks import CROP_PX
 from vasa_core.latents import DYNAMICS, GAZE, Motion
@@ -35,9 +39,9 @@ from vasa_core.ledger import Ledger
 from vasa_core.motion import MotionTransformer, load_motion_model
 from vasa_core.pictures import load_picture
 from vasa_core.portrait import Portrait, prepare
-from vasa_core.render import PasteBack, render_frame, render_frames
+from vasa_core.render import PasteBack, poses, render_frame, render_frames, resized, within_view
 from vasa_core.speech import SpeechEncoder, load_speech_encoder
-from vasa_core.stream import motion_windows
+from vasa_core.stream import LIVE, WHOLE, Pace, motion_windows
 from vasa_core.surface import Surface, load_surface
 from vasa_core.trust.consent import Grant, Statement, grant_for
 from vasa_core.trust.release import STILL_SUFFIXES, Released, check_output, release_still, release_video
@@ -45,11 +49,25 @@ from vasa_core.trust.release import STILL_SUFFIXES, Released, check_output, rele
 Picture = UInt8[np.ndarray, "height width 3"]
 Subject = Portrait | Picture | Path | str
 Consent = Grant | Statement | Path | str | None
+Watch = Callable[[str, float], object]
+"""Told a stage's name and the share of it that is done."""
 
 FRAME_RATES = (10, 60)
 SIZES = (128, 1024)
 TURN_LIMIT_DEG = {"yaw": 40.0, "pitch": 30.0, "roll": 45.0}
 GAZE_LIMIT_DEG = (35.0, 25.0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Moment:
+    """One frame of a stream, and the middle of its time in seconds since the sound began."""
+
+    second: float
+    picture: Picture
+
+
+def _nobody(stage: str, share: float) -> None:
+    """Watches nothing."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +109,7 @@ class Studio:
         subject: Subject,
         sound: Path | str,
         out: Path | str,
-        controls: Controls | None = None,
+        controls: Controls | ControlCurve | None = None,
         *,
         consent: Consent = None,
         seed: int = 0,
@@ -99,22 +117,65 @@ class Studio:
         size: int = CROP_PX,
         full_picture: bool = False,
         progress: bool = True,
+        watch: Watch = _nobody,
     ) -> Released:
-        """The video of this portrait speaking this sound, written to `out` while it is made, window by window."""
+        """The video of this portrait speaking this sound, written to `out` while it is made, window by window.
+
+        `watch` is told each stage and how much of it is done; what it raises stops the work and leaves no file.
+        """
         _check_between("--fps", fps, *FRAME_RATES)
         _check_between("--size", size, *SIZES)
         out = _check_is_not(check_output(out), subject, sound)
         grant, ledger = self.grant(subject, "speak", consent), Ledger()
+        watch("speech", 0.0)
         with ledger.stage("speech"):
             samples = load_sound(sound)
+        watch("portrait", 0.0)
         with ledger.stage("portrait"):
             portrait = self.portrait(subject)
         count = math.ceil(len(samples) * fps / SAMPLE_RATE_HZ)
-        motion = at_rate(self._motion(samples, controls or Controls(), seed, ledger), fps, count)
+        motion = at_rate(self._motions([samples], constant(controls or Controls()), seed, WHOLE), fps, count)
+        motion = made_ahead(ledger.timed("motion", motion))  # beside the pixels of the window before
         frames = ledger.timed("render", self._frames(portrait, motion, size, full_picture))
         bar = tqdm(total=count, unit="frame", disable=not progress, leave=False, dynamic_ncols=True)
-        with bar, _one_thread():
-            return release_video(frames, sound, fps, out, grant, ledger=ledger, progress=bar.update)
+        watch("motion", 0.0)
+        made = itertools.count(1)
+
+        def step(frames: int) -> None:
+            bar.update(frames)
+            watch("render", next(made) / count)
+
+        with bar, _one_thread(), closing(motion):
+            return release_video(frames, sound, fps, out, grant, ledger=ledger, progress=step)
+
+    def stream(
+        self,
+        subject: Subject,
+        chunks: Iterable[Float[Tensor, " _"]],
+        controls: Controls | ControlCurve | None = None,
+        *,
+        seed: int = 0,
+        size: int = CROP_PX,
+        pace: Pace = LIVE,
+        late: Callable[[float], bool] = lambda second: False,
+    ) -> Iterator[Moment]:
+        """Frames with their times while the sound still comes in, as 16 kHz samples in chunks of any length.
+
+        Chunks change no bit of the motion. Controls may be a function of the second and answer with what a user has
+        set meanwhile. Back-pressure: nothing is made more than a stretch before it is asked for. Drop policy: a
+        frame that `late` says is late is left out, its motion made all the same. Closing the generator ends all work.
+        """
+        _check_between("size", size, *SIZES)
+        portrait, curve = self.portrait(subject), constant(controls or Controls())
+        decoder, count = Decoder(portrait, self.surface), 0
+        motions = made_ahead(self._motions(chunks, curve, seed, pace))
+        with closing(motions), _one_thread():
+            for motion in motions:
+                for head_pose, facial_dynamics in poses(motion):
+                    second, count = (count + 0.5) / FRAME_RATE_HZ, count + 1
+                    if not late(second):
+                        frame = decoder.frame(within_view(head_pose, portrait), facial_dynamics)
+                        yield Moment(second=second, picture=resized(frame, size))
 
     def look(
         self,
@@ -144,13 +205,14 @@ class Studio:
 
     # ---- stages ---------------------------------------------------------------------------------------------------
 
-    def _motion(
-        self, samples: Float[Tensor, " sample"], controls: Controls, seed: int, ledger: Ledger
+    def _motions(
+        self, chunks: Iterable[Float[Tensor, " _"]], curve: ControlCurve, seed: int, pace: Pace
     ) -> Iterator[Motion]:
-        with ledger.stage("speech"):
-            features = self.speech_encoder.encode(samples)
-        generator = torch.Generator().manual_seed(seed)
-        yield from ledger.timed("motion", motion_windows(features, controls, self.motion_model, generator))
+        """Sound to motion, whatever waits for it: a file, a live page, a notebook."""
+        generator, rng = torch.Generator().manual_seed(seed), np.random.default_rng(seed)
+        features = self.speech_encoder.listen(chunks, pace.hop_of(self.motion_model.config.window))
+        windows = motion_windows(features, curve, self.motion_model, generator, pace)
+        return Blinker(self.surface, rng).change(windows, curve)
 
     def _frames(self, portrait: Portrait, moments: Iterable[Motion], size: int, full: bool) -> Iterator[Picture]:
         whole = PasteBack(portrait) if full else None

@@ -1,0 +1,51 @@
+"""One step ahead: what comes next is made in a second thread while this one works on what came before."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Generator, Iterable
+from contextlib import suppress
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+_PATIENCE_S = 0.1  # how soon the maker notices that nobody takes its things any more
+
+
+def made_ahead(items: Iterable[Item], depth: int = 1) -> Generator[Item, None, None]:
+    """The same items in the same order, up to `depth` of them finished before they are asked for.
+
+    Closing this generator stops the maker at its next item; an error of the maker is raised where its item was due.
+    """
+    ready: queue.Queue[tuple[str, object]] = queue.Queue(maxsize=depth)
+    left = threading.Event()
+
+    def put(kind: str, value: object) -> None:
+        while not left.is_set():
+            with suppress(queue.Full):
+                ready.put((kind, value), timeout=_PATIENCE_S)
+                break
+
+    def make() -> None:
+        try:
+            for item in items:
+                put("item", item)
+                if left.is_set():
+                    return
+            put("end", None)
+        except BaseException as fault:
+            put("fault", fault)
+
+    maker = threading.Thread(target=make, name="made-ahead", daemon=True)
+    maker.start()
+    try:
+        while True:
+            kind, value = ready.get()
+            if kind == "end":
+                return
+            if kind == "fault":
+                raise value  # type: ignore[misc]
+            yield value  # type: ignore[misc]
+    finally:
+        left.set()
