@@ -168,9 +168,16 @@ def test_an_unknown_purpose_is_refused(cast, picture):
 
 
 def test_a_grant_cannot_be_made_by_hand(grant):
-    fields = {"grant_id": "x", "purpose": "speak", "basis": "our own cast", "pixels_sha256": "", "expiry": None}
+    fields = {
+        "grant_id": "x",
+        "purpose": "speak",
+        "basis": "our own cast",
+        "pixels_sha256": "",
+        "expiry": None,
+        "mark": 1,
+    }
     with pytest.raises(TypeError, match="grant_for"):
-        Grant(**fields, seal=None)
+        Grant(**fields, expiry=None, seal=None)
     with pytest.raises((TypeError, ValueError)):
         dataclasses.replace(grant("look"), purpose="speak")
     with pytest.raises(dataclasses.FrozenInstanceError):

@@ -77,7 +77,9 @@ def digest(number: int, at: str, event: str, actor: str, facts: str, previous: s
 
 
 def entry(number: int, at: str, event: str, actor: str, facts: Mapping[str, Fact], previous: str) -> Entry:
-    """A new entry that follows `previous`."""
+    """A new entry that follows `previous`; ValueError where a part of it is not a word or a number."""
+    if not all(0 < len(word) <= 64 and WORD.fullmatch(word) for word in (event, actor)):
+        raise ValueError(f"Events and actors are words: {event!r}, {actor!r}")
     own = digest(number, at, event, actor, canonical(facts), previous)
     frozen = MappingProxyType(dict(facts))
     return Entry(number=number, at=at, event=event, actor=actor, facts=frozen, previous=previous, digest=own)

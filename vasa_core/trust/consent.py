@@ -1,7 +1,9 @@
 """Who may be animated: our own synthetic cast freely, everybody else on a consent statement.
 
-A `Grant` says who appears, for what, on which basis and until when. Only `grant_for` makes one; `release` lets nothing
-out without one. Nothing here recognises people: our cast is known by the sha256 of its files and of its pixels.
+A `Grant` says who appears, for what, on which basis and until when. Only `grant_for` and the registry make one;
+`release` lets nothing out without one, and asks it again while the work runs. Our cast is known by the sha256 of its
+files and of its pixels. A statement covers the picture that it names by `portrait_sha256`; one that names none is
+bound to the first picture it is used with, and covers no other after that.
 """
 
 from __future__ import annotations
@@ -10,10 +12,11 @@ import hashlib
 import json
 import secrets
 import tomllib
-from collections.abc import Callable
-from dataclasses import InitVar, dataclass
-from datetime import date
+from collections.abc import Callable, Collection
+from dataclasses import InitVar, dataclass, field
+from datetime import date, datetime
 from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -25,6 +28,17 @@ PURPOSES = ("speak", "look")
 CAST_LIST = assets.FOLDER / "portraits" / "cast.json"
 ATTESTATION = "I have this person's consent"
 PLACEHOLDER = "FILL IN"
+TERMINAL = "terminal"
+"""Who asks, records and revokes on the command line: whoever may write to the house."""
+
+CAST, STATED, ATTESTED, CAPTURED, SIGNED = (
+    "our own cast", "consent statement", "attestation", "live capture", "signed statement",
+)  # fmt: skip
+MARK_BITS = 48
+NEUTRAL = "neutral"
+OTHER = "other_portrait"
+
+Picture = UInt8[np.ndarray, "height width 3"]
 
 _SEAL = object()
 
@@ -42,72 +56,186 @@ class Statement:
     portrait: str | None = None
     portrait_sha256: str | None = None
 
+    def fingerprint(self) -> str:
+        """The sha256 of what was agreed to: the same statement is known again, whatever file it comes from."""
+        agreed = [self.subject, self.statement, self.recorded_by, str(self.date), str(self.expiry), *self.purposes]
+        return hashlib.sha256(json.dumps(agreed).encode()).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConsentRecord:
+    """A consent as the registry keeps it. `languages` and `emotions` are None where any is allowed."""
+
+    id: str
+    subject_id: str
+    state: str  # "pending" until a second person approves, "active" or "revoked"
+    basis: str
+    statement: str
+    purposes: tuple[str, ...]
+    languages: tuple[str, ...] | None
+    emotions: tuple[str, ...] | None
+    granted_to: str
+    recorded_by: str
+    recorded_at: datetime
+    starts_on: date
+    expires_on: date
+    approved_by: str | None
+    approved_at: datetime | None
+    revoked_by: str | None
+    revoked_at: datetime | None
+    revoked_because: str | None
+    pixels_sha256: str
+
+    def check_live(self, on: date) -> None:
+        """Refuses when this was revoked, still waits for its second person, has not begun or has run out."""
+        if self.state == "revoked":
+            raise ConsentRefused("The consent was revoked; nothing more is made or shown on it.", "revoked")
+        if self.state == "pending":
+            raise ConsentRefused("The consent waits for a reviewer's approval; ask one to look at it.", "pending")
+        _check_days(self.starts_on, self.expires_on, on)
+
+    def check_covers(self, purpose: str, language: str | None, emotions: Collection[str]) -> None:
+        """Refuses a use that was not agreed to."""
+        _check_purpose(self.purposes, purpose)
+        if self.languages is not None and language not in self.languages:
+            spoken = f"not '{language}'" if language else "so say which one is spoken"
+            allowed = ", ".join(self.languages)
+            raise ConsentRefused(f"The consent covers the languages {allowed}, {spoken}.", "other_language")
+        if self.emotions is not None and (others := sorted(set(emotions) - {*self.emotions, NEUTRAL})):
+            allowed = ", ".join((*self.emotions, NEUTRAL))
+            raise ConsentRefused(f"The consent covers the emotions {allowed}, not '{others[0]}'.", "other_emotion")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Grant:
-    """Leave to animate one portrait for one purpose. Made by `grant_for` alone; cannot be copied into another."""
+    """Leave to animate one portrait for one purpose. Made by `grant_for` and the registry alone; cannot be copied into
+    another."""
 
     grant_id: str
     purpose: str
-    basis: str  # "our own cast", "consent statement" or "attestation"
+    basis: str  # "our own cast", or the basis of the consent
     pixels_sha256: str
     expiry: date | None
+    mark: int  # 48 random bits, what the watermark carries
+    subject_id: str | None = None
+    consent_id: str | None = None
+    still_live: Callable[[], None] | None = field(default=None, repr=False, compare=False)
+    """Asks the registry whether the consent still stands; refuses when it does not."""
     seal: InitVar[object]
 
     def __post_init__(self, seal: object) -> None:
         if seal is not _SEAL:
-            raise TypeError("A Grant comes from grant_for alone, which asks for consent first")
+            raise TypeError("A Grant comes from grant_for or the registry alone, which ask for consent first")
 
     def check(self, purpose: str, on: date | None = None) -> None:
-        """Refuses when this grant is for something else or has run out."""
+        """Refuses when this grant is for something else, has run out, or its consent was revoked since."""
         if purpose != self.purpose:
             raise ConsentRefused(f"This grant is for '{self.purpose}', not for '{purpose}'; ask for another.")
         if self.expiry is not None and (on or date.today()) > self.expiry:
-            raise ConsentRefused(f"The consent ran out on {self.expiry}; ask the person again.")
+            raise ConsentRefused(f"The consent ran out on {self.expiry}; ask the person again.", "expired")
+        if self.still_live is not None:
+            self.still_live()
 
-    def check_covers(self, picture: UInt8[np.ndarray, "height width 3"]) -> None:
+    def check_covers(self, picture: Picture) -> None:
         """Refuses when this grant was given for another picture."""
         if pixels_sha256(picture) != self.pixels_sha256:
             raise ConsentRefused("This grant was given for another portrait; ask for one for this portrait.")
 
 
+@runtime_checkable
+class Keeper(Protocol):
+    """What keeps consents and grants: `registry.Registry`."""
+
+    def grant(
+        self,
+        picture: Picture,
+        purpose: str,
+        *,
+        asked_by: str,
+        language: str | None = None,
+        emotions: Collection[str] = (),
+        portrait_path: Path | None = None,
+        consent_id: str | None = None,
+    ) -> Grant:
+        """Leave on a consent kept, or ConsentRefused."""
+
+    def keep_statement(self, picture: Picture, statement: Statement, basis: str) -> str:
+        """The id of the consent that this statement is kept as, bound to this picture."""
+
+
 def grant_for(
-    picture: UInt8[np.ndarray, "height width 3"],
+    picture: Picture,
     portrait_path: Path | str | None,
     purpose: str,
     consent: Statement | Path | str | None = None,
     ask: Callable[[str], str] | None = None,
     on: date | None = None,
+    *,
+    registry: Keeper | None = None,
+    emotions: Collection[str] = (),
 ) -> Grant:
-    """Leave to animate this picture, or ConsentRefused.
+    """Leave to animate this picture for somebody at a terminal, or ConsentRefused.
 
-    `consent` is a statement or its file; `ask` puts a question to a person at a terminal and is used only without one.
+    `consent` is a statement or its file; `ask` puts a question to a person at a terminal and is used only without one,
+    and where the registry keeps no consent for the picture. What is shown here is kept in the registry.
     """
     on = on or date.today()
     path = Path(portrait_path) if portrait_path is not None else None
     pixels = pixels_sha256(picture)
-    if purpose not in PURPOSES:
-        raise ConsentRefused(f"A portrait may be used to {' or to '.join(PURPOSES)}, not to '{purpose}'.")
-    if consent is None and _is_our_cast(pixels, path):
-        return _granted(purpose, "our own cast", pixels, expiry=None)
+    asked: dict[str, Any] = {"asked_by": TERMINAL, "emotions": emotions, "portrait_path": path}
+    check_known(purpose)
+    if consent is None and is_our_cast(pixels, path):
+        return registry.grant(picture, purpose, **asked) if registry else granted_on_cast(purpose, pixels)
     if consent is None:
-        statement, basis = _attested(path, purpose, ask, on), "attestation"
+        if registry and (kept := _kept(registry, picture, purpose, asked)):
+            return kept
+        statement, basis = _attested(path, purpose, ask, on), ATTESTED
     else:
-        statement, basis = consent if isinstance(consent, Statement) else read_statement(consent), "consent statement"
+        statement, basis = consent if isinstance(consent, Statement) else read_statement(consent), STATED
     _check(statement, path, pixels, purpose, on)
-    return _granted(purpose, basis, pixels, statement.expiry)
+    if registry:
+        return registry.grant(picture, purpose, **asked, consent_id=registry.keep_statement(picture, statement, basis))
+    return _granted(purpose=purpose, basis=basis, pixels_sha256=pixels, expiry=statement.expiry)
 
 
-def _granted(purpose: str, basis: str, pixels: str, expiry: date | None) -> Grant:
-    """The id is drawn at random: it names the grant, never the person."""
-    grant_id = secrets.token_hex(8)
-    return Grant(grant_id=grant_id, purpose=purpose, basis=basis, pixels_sha256=pixels, expiry=expiry, seal=_SEAL)
+def _kept(registry: Keeper, picture: Picture, purpose: str, asked: dict[str, Any]) -> Grant | None:
+    """The grant on a consent that the registry keeps; None where it keeps none for this picture."""
+    try:
+        return registry.grant(picture, purpose, **asked)
+    except ConsentRefused as refusal:
+        if refusal.code in ("no_consent", "expired"):
+            return None
+        raise
+
+
+def check_known(purpose: str) -> None:
+    """Refuses a purpose that there is not."""
+    if purpose not in PURPOSES:
+        known = " or to ".join(PURPOSES)
+        raise ConsentRefused(f"A portrait may be used to {known}, not to '{purpose}'.", "unknown_purpose")
+
+
+def granted_on_cast(purpose: str, pixels: str, **kept: Any) -> Grant:
+    """Leave to animate one of our own cast."""
+    return _granted(purpose=purpose, basis=CAST, pixels_sha256=pixels, expiry=None, **kept)
+
+
+def granted_on(record: ConsentRecord, purpose: str, pixels: str, **kept: Any) -> Grant:
+    """Leave on a consent that was checked."""
+    subject = {"subject_id": record.subject_id, "consent_id": record.id, "expiry": record.expires_on}
+    return _granted(purpose=purpose, basis=record.basis, pixels_sha256=pixels, **subject, **kept)
+
+
+def _granted(**fields: Any) -> Grant:
+    """The id and the mark are drawn at random: they name the grant, never the person."""
+    drawn = {"grant_id": secrets.token_hex(8), "mark": secrets.randbits(MARK_BITS)}
+    return Grant(**(drawn | fields), seal=_SEAL)
 
 
 # ---- our own cast -------------------------------------------------------------------------------------------------
 
 
-def pixels_sha256(picture: UInt8[np.ndarray, "height width 3"]) -> str:
+def pixels_sha256(picture: Picture) -> str:
     """The fingerprint of a decoded picture: survives a lossless re-save, a crop or an edit changes it."""
     height, width, _ = picture.shape
     return hashlib.sha256(f"{height}x{width}:".encode() + np.ascontiguousarray(picture).tobytes()).hexdigest()
@@ -119,7 +247,8 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _is_our_cast(pixels: str, path: Path | None) -> bool:
+def is_our_cast(pixels: str, path: Path | None) -> bool:
+    """Whether these are the pixels, or the file, of one of our own synthetic people."""
     if not CAST_LIST.is_file():
         return False
     known = {value for entry in json.loads(CAST_LIST.read_text()).values() for value in entry.values()}
@@ -196,20 +325,31 @@ def _day(fields: dict[str, object], name: str, path: Path) -> date:
         raise ConsentRefused(f"{path} does not give '{name}' as a day; write it as 2030-01-31.") from None
 
 
+def _check_days(starts: date, expires: date, on: date) -> None:
+    if starts > on:
+        raise ConsentRefused(f"The consent is dated {starts}, in the future; correct the date.", "not_yet")
+    if expires < on:
+        raise ConsentRefused(f"The consent ran out on {expires}; ask the person again.", "expired")
+
+
+def _check_purpose(allowed: Collection[str], purpose: str) -> None:
+    if purpose not in allowed:
+        raise ConsentRefused(
+            f"The consent covers {', '.join(allowed)}, not '{purpose}'; ask the person for that too.", "other_purpose"
+        )
+
+
 def _check(statement: Statement, path: Path | None, pixels: str, purpose: str, on: date) -> None:
-    if statement.date > on:
-        raise ConsentRefused(f"The consent is dated {statement.date}, in the future; correct the date.")
-    if statement.expiry < on:
-        raise ConsentRefused(f"The consent ran out on {statement.expiry}; ask the person again.")
-    if purpose not in statement.purposes:
-        allowed = ", ".join(statement.purposes)
-        raise ConsentRefused(f"The consent covers {allowed}, not '{purpose}'; ask the person for that too.")
+    _check_days(statement.date, statement.expiry, on)
+    _check_purpose(statement.purposes, purpose)
     if statement.portrait is not None and (path is None or path.name != statement.portrait):
-        raise ConsentRefused(f"The consent is for {statement.portrait}, not for this portrait.")
+        raise ConsentRefused(f"The consent is for {statement.portrait}, not for this portrait.", OTHER)
     if statement.portrait_sha256 is not None:
         ours = {pixels, file_sha256(path)} if path is not None and path.is_file() else {pixels}
         if statement.portrait_sha256.lower() not in ours:
-            raise ConsentRefused("The consent is for another picture: its portrait_sha256 is not this portrait's.")
+            raise ConsentRefused(
+                "The consent is for another picture: its portrait_sha256 is not this portrait's.", OTHER
+            )
 
 
 def _attested(path: Path | None, purpose: str, ask: Callable[[str], str] | None, on: date) -> Statement:
@@ -218,10 +358,11 @@ def _attested(path: Path | None, purpose: str, ask: Callable[[str], str] | None,
     if ask is None:
         raise ConsentRefused(
             f"{name} is not one of our own synthetic portraits: show that the person agreed with --consent FILE"
-            " (`vasa consent-template PORTRAIT > consent.toml` writes one to fill in)."
+            " (`vasa consent-template PORTRAIT > consent.toml` writes one to fill in).",
+            "no_consent",
         )
     subject = ask(f"{name} is not one of our own synthetic portraits. Who is shown?").strip()
     typed = ask(f"If this person agreed to it, type: {ATTESTATION}").strip() if subject else ""
     if typed.rstrip(".").lower() != ATTESTATION.lower():
-        raise ConsentRefused("No consent was attested, so nothing was made.")
+        raise ConsentRefused("No consent was attested, so nothing was made.", "no_consent")
     return Statement(subject=subject, statement=typed, recorded_by="terminal", date=on, expiry=on, purposes=(purpose,))

@@ -98,7 +98,7 @@ consents = Table(
     Column("languages", JSON),  # null: any
     Column("emotions", JSON),  # null: any
     Column("recorded_by", String(64), nullable=False),
-    Column("granted_to", String(64), index=True),  # who may use it; null: everybody of this installation
+    Column("granted_to", String(64), nullable=False, index=True),  # who may use it: an account, or "anybody"
     Column("recorded_at", Moment, nullable=False),
     Column("starts_on", Date, nullable=False),
     Column("expires_on", Date, nullable=False),

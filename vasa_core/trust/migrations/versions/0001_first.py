@@ -101,7 +101,7 @@ def upgrade() -> None:
         sa.Column("languages", sa.JSON(), nullable=True),
         sa.Column("emotions", sa.JSON(), nullable=True),
         sa.Column("recorded_by", sa.String(length=64), nullable=False),
-        sa.Column("granted_to", sa.String(length=64), nullable=True),
+        sa.Column("granted_to", sa.String(length=64), nullable=False),
         sa.Column("recorded_at", MOMENT, nullable=False),
         sa.Column("starts_on", sa.Date(), nullable=False),
         sa.Column("expires_on", sa.Date(), nullable=False),

@@ -1,0 +1,93 @@
+"""Is this the photo that was agreed to? A perceptual hash of the face and the geometry of the face, both free of crop.
+
+The face is brought to a fixed place by its landmarks before it is hashed, so a crop, a smaller copy or a re-encoded
+one of the same photo gives nearly the same bits. The geometry is the identity code that the engine itself reads off
+the landmarks (encoders.py), free of head pose and expression, in units of its own spread between frames of one person.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from vasa_core import assets
+from vasa_core.encoders import encode_landmarks
+from vasa_core.landmarks import CROP_PX, crop_face
+from vasa_core.surface import Surface, load_surface
+
+HASH_SIDE = 16
+"""Frequencies a side: 16 x 16 - 1 bits."""
+
+ALIGNED_PX = 64
+EYES_AT, MOUTH_AT = ((0.30, 0.40), (0.70, 0.40)), (0.50, 0.78)
+"""Where the middles of the eyes and of the mouth come to lie, as shares of the aligned square."""
+
+SAME_HASH, SAME_GEOMETRY = 0.25, 0.25
+
+EYE_MARKS, MOUTH_MARKS = ((33, 133), (263, 362)), (61, 291)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Likeness:
+    """What a picture of a face is known again by."""
+
+    portrait_hash: UInt8[np.ndarray, " byte=32"]
+    geometry: Float[np.ndarray, " identity=80"]
+
+    def packed(self) -> tuple[bytes, bytes]:
+        """The two parts as bytes, for the database."""
+        return self.portrait_hash.tobytes(), self.geometry.astype("<f4").tobytes()
+
+    @staticmethod
+    def unpacked(portrait_hash: bytes, geometry: bytes) -> Likeness:
+        """The likeness whose `packed` this is."""
+        codes = np.frombuffer(geometry, "<f4").astype(np.float32)
+        return Likeness(portrait_hash=np.frombuffer(portrait_hash, np.uint8), geometry=codes)
+
+
+def likeness(picture: UInt8[np.ndarray, "height width 3"]) -> Likeness:
+    """The likeness of the one face in the picture; BadPortrait where there is none, or several."""
+    face = crop_face(picture)
+    codes = encode_landmarks(face.landmarks, _surface(), (CROP_PX / 2, CROP_PX / 2))
+    return Likeness(portrait_hash=face_hash(face.crop, face.landmarks), geometry=codes.identity_code)
+
+
+def face_hash(
+    crop: UInt8[np.ndarray, "height width 3"], landmarks: Float[np.ndarray, "478 2"]
+) -> UInt8[np.ndarray, " byte=32"]:
+    """Signs of the face's low frequencies (cosine transform), the face brought to a fixed place: 255 bits and a 0."""
+    eyes = [landmarks[list(pair)].mean(0) for pair in EYE_MARKS]
+    seen = np.array([*eyes, landmarks[list(MOUTH_MARKS)].mean(0)], np.float32)
+    place = np.array([*EYES_AT, MOUTH_AT], np.float32) * ALIGNED_PX
+    transform, _ = cv2.estimateAffinePartial2D(seen, place, method=cv2.LMEDS)
+    grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    scale = float(np.linalg.norm(transform[:, 0]))
+    soft = cv2.GaussianBlur(grey, (0, 0), max(0.3, 0.5 / scale))  # no aliasing, whatever the picture's own size
+    aligned = cv2.warpAffine(soft, transform, (ALIGNED_PX, ALIGNED_PX), borderMode=cv2.BORDER_REPLICATE)
+    low = cv2.dct(aligned)[:HASH_SIDE, :HASH_SIDE].ravel()[1:]
+    return np.packbits(np.append(low > np.median(low), False))
+
+
+def hash_distance(one: Likeness, other: Likeness) -> float:
+    """Share of hash bits that differ: 0 for the same photo, about 0.5 for unrelated ones."""
+    differing = np.unpackbits(one.portrait_hash ^ other.portrait_hash).sum()
+    return float(differing) / (HASH_SIDE**2 - 1)
+
+
+def geometry_distance(one: Likeness, other: Likeness) -> float:
+    """How far two faces' shapes are apart, in units of the spread between frames of one person."""
+    return float(np.sqrt(np.mean((one.geometry - other.geometry) ** 2)))
+
+
+def same_photo(one: Likeness, other: Likeness) -> bool:
+    """Whether both pictures are copies of one photo: hash and geometry have to agree."""
+    return hash_distance(one, other) <= SAME_HASH and geometry_distance(one, other) <= SAME_GEOMETRY
+
+
+@cache
+def _surface() -> Surface:
+    return load_surface(assets.weights("surface.safetensors"))
