@@ -66,12 +66,20 @@ class Skin:
     blotches: Number = 0.6
     eye_shade: Number = 0.4
     pores: Number = 0.8
-    wrinkles: Number = 0.0
+    wrinkles: Number = 0.0  # lines that stay when the face rests
+    lines: Number = 0.5  # how deeply expressions fold the skin
+    sag: Number = 0.0  # pouches and jowls
+    age_spots: Number = 0.0
     gloss: Number = 0.8
     moles: int = 1
     stubble: Number = 0.0
     lip_strength: Number = 0.7
     lipstick: Color | None = None
+    blush: Number = 0.0
+    blush_color: Color = (0.62, 0.24, 0.22)
+    eyeshadow: Number = 0.0
+    eyeshadow_color: Color = (0.20, 0.11, 0.09)
+    liner: Number = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,12 +136,64 @@ class Eyes:
 
 @dataclass(frozen=True, kw_only=True)
 class Clothes:
-    """A knitted garment."""
+    """A garment: one of clothes.GARMENTS, cut at one of clothes.EDGES, woven and printed as materials.Stuff says."""
 
     neckline: str
     color: Color
-    knit: Number = 0.6
+    knit: Number = 0.6  # how coarse the cloth is
     shoulders: Number = 20.0  # half width, cm
+    kind: str = "sweater"
+    fabric: str = "knit"
+    pattern: str = "none"
+    pattern_cm: Number = 3.0
+    second: Color = (0.55, 0.53, 0.50)  # of patterns, buttons, trimmings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Glasses:
+    """Spectacles: a frame of worn.FRAMES, its rim's thickness in cm, metal or not, how dark the lenses are."""
+
+    frame: str
+    color: Color
+    rim: Number = 0.3
+    metal: bool = False
+    tint: Number = 0.0  # 0 clear, 0.85 sunglasses
+    tint_color: Color = (0.05, 0.05, 0.05)
+    width: Number = 1.0  # size of the lenses
+
+
+@dataclass(frozen=True, kw_only=True)
+class Earrings:
+    """A pair of earrings: stud, hoop or drop, `size` cm across (hoop, stud) or long (drop)."""
+
+    kind: str
+    size: Number
+    color: Color
+    gem: Color = (0.8, 0.8, 0.85)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hat:
+    """What covers the head: beanie, cap, brimmed, headwrap or headscarf."""
+
+    kind: str
+    color: Color
+    second: Color = (0.5, 0.48, 0.45)
+    fabric: str = "knit"
+    pattern: str = "none"
+    seed: int = 0  # of its folds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scarf:
+    """A scarf wound about the neck, with or without an end that hangs down."""
+
+    color: Color
+    second: Color = (0.5, 0.48, 0.45)
+    fabric: str = "knit"
+    pattern: str = "none"
+    hanging: bool = True
+    seed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +208,10 @@ class Person:
     eyes: Eyes
     clothes: Clothes
     beard: Beard | None = None
+    glasses: Glasses | None = None
+    earrings: Earrings | None = None
+    hat: Hat | None = None
+    scarf: Scarf | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from numpy.random import Generator
 from scipy.interpolate import CubicSpline
 from scipy.spatial import cKDTree
 
-from vasa_core.world import facial_hair, hair, shaders
+from vasa_core.world import facial_hair, hair, shaders, wrinkles
 from vasa_core.world.facekit import (
     EYE_L,
     EYE_R,
@@ -284,15 +284,20 @@ class Renderer:
         return self.arrays[program, part]
 
     def _lip_mask(self) -> moderngl.Texture:
-        """The lips on the unfolded face, soft-edged, from a spline through their outline."""
+        """The lips (red) and the edges of the upper lids (green) on the unfolded face, through landmarks."""
         kit, side = self.kit, self.texture
         corner = {int(v): uv for v, uv in zip(kit.split_vertex, kit.split_uv, strict=True) if uv[0] < 1}
         outline = np.array([corner[int(v)] for v in kit.landmarks[48:60]])
         spline = CubicSpline(np.arange(13), np.r_[outline, outline[:1]], bc_type="periodic")(np.linspace(0, 12, 160))
-        mask = np.zeros((side, side), np.uint8)
-        cv2.fillPoly(mask, [(spline * side * 16).astype(np.int32)], 255, shift=4)
-        mask = cv2.GaussianBlur(mask, (0, 0), side / 230)
-        texture = self.gl.texture((side, side), 1, mask.tobytes())
+        mask = np.zeros((side, side, 2), np.uint8)
+        lips, lids = np.zeros((side, side), np.uint8), np.zeros((side, side), np.uint8)
+        cv2.fillPoly(lips, [(spline * side * 16).astype(np.int32)], 255, shift=4)
+        for ids in (range(36, 40), range(42, 46)):
+            margin = CubicSpline(np.arange(4), np.array([corner[int(v)] for v in kit.landmarks[list(ids)]]))
+            drawn = (margin(np.linspace(0, 3, 60)) * side * 16).astype(np.int32)
+            cv2.polylines(lids, [drawn], False, 255, max(side // 150, 1), shift=4)
+        mask[..., 0], mask[..., 1] = (cv2.GaussianBlur(m, (0, 0), side / w) for m, w in ((lips, 230), (lids, 380)))
+        texture = self.gl.texture((side, side), 2, mask.tobytes())
         texture.filter = (moderngl.LINEAR, moderngl.LINEAR)
         return texture
 
@@ -321,7 +326,7 @@ class Renderer:
         figure.fixed = fixed.astype(np.float32)
         self.fixed.write(figure.fixed.tobytes())
         size = (2 * self.texture, self.texture)
-        albedo, height = gl.texture(size, 4, dtype="f2"), gl.texture(size, 1, dtype="f2")
+        albedo, height = gl.texture(size, 4, dtype="f2"), gl.texture(size, 4, dtype="f2")
         frame = gl.framebuffer([albedo, height])
         frame.use()
         frame.clear(*skin.color, 0.3)
@@ -346,7 +351,12 @@ class Renderer:
             uEyeShade=skin.eye_shade,
             uStubble=skin.stubble,
             uPores=skin.pores,
-            uWrinkles=skin.wrinkles,
+            uAgeSpots=skin.age_spots,
+            uBlush=skin.blush,
+            uBlushColor=skin.blush_color,
+            uShadow=skin.eyeshadow,
+            uShadowColor=skin.eyeshadow_color,
+            uLiner=skin.liner,
             uScalpTint=tint,
             uDarkness=skin.darkness,
             uLipStrength=0.88 if skin.lipstick else skin.lip_strength,
@@ -526,6 +536,7 @@ class Renderer:
             )
         person = figure.person
         assign(self.programs["skin"], uAlbedo=1, uHeight=2, uRelief=0.055, uGloss=person.skin.gloss)
+        assign(self.programs["skin"], **wrinkles.uniforms(person.skin, look.expression))
         assign(self.programs["cloth"], uNoise=3, uColor=person.clothes.color, uKnit=person.clothes.knit)
         for name in ("cloth", "part"):
             assign(self.programs[name], uNeckline=NECKLINES.index(person.clothes.neckline))

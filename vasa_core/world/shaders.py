@@ -68,27 +68,39 @@ void main() {{
 # ---- skin ------------------------------------------------------------------------------------------------------------
 SKIN_FRAGMENT = f"""{SURFACE_IN}{LIGHT}{OUTPUTS}
 uniform sampler2D uAlbedo; uniform sampler2D uHeight; uniform float uRelief; uniform float uGloss;
+uniform vec2 uLines[7]; uniform float uSag;   // forehead, frown, crow, smile, nose, chin, lips; left and right of the person
+float here(int kind) {{ return mix(uLines[kind].y, uLines[kind].x, smoothstep(-.5, .5, vC.x)); }}
+// How deep the baked lines of each channel are here and now: y those along the brow, the eye and the cheek, z the others.
+vec4 depths() {{
+    float y = vC.y, side = abs(vC.x), brow = smoothstep(5.6, 6.6, y), cheek = smoothstep(1.4, .4, y + .35 * (side - 3.));
+    float first = mix(mix(here(2), here(3), cheek), here(0), brow);
+    float second = mix(mix(here(4), mix(here(6), here(5), smoothstep(-4.7, -5.3, y)), smoothstep(-.4, -1.2, y)), here(1), smoothstep(4.2, 5.2, y));
+    return vec4(1., -2.3 * first, -2.0 * second, 5.5 * uSag);
+}}
 // The normal of a height field over the surface, from screen derivatives (Mikkelsen 2010).
-vec3 relief(vec3 n) {{
-    vec2 uv = vUV * vec2(0.5, 1);
+vec3 relief(vec3 n, vec2 uv, vec4 share, vec4 raised) {{
     vec3 px = dFdx(vP), py = dFdy(vP), rx = cross(py, n), ry = cross(n, px);
-    float h = texture(uHeight, uv).r, det = dot(px, rx);
-    float hx = texture(uHeight, uv + dFdx(uv)).r - h, hy = texture(uHeight, uv + dFdy(uv)).r - h;
+    float h = dot(share, raised), det = dot(px, rx);
+    float hx = dot(share, texture(uHeight, uv + dFdx(uv))) - h, hy = dot(share, texture(uHeight, uv + dFdy(uv))) - h;
     return normalize(abs(det) * n - uRelief * sign(det) * (hx * rx + hy * ry));
 }}
 void main() {{
-    vec3 smoothed = normalize(vN), n = relief(smoothed), v = normalize(uEye - vP);
-    vec4 skin = texture(uAlbedo, vUV * vec2(0.5, 1));
+    vec2 uv = vUV * vec2(0.5, 1);
+    vec4 skin = texture(uAlbedo, uv), raised = texture(uHeight, uv), share = depths();
+    vec3 smoothed = normalize(vN), v = normalize(uEye - vP), n = relief(smoothed, uv, share, raised);
+    float crease = clamp(-.34 * (share.y * raised.y + share.z * raised.z), 0., 1.3);
     vec3 light = vec3(0), shine = vec3(0);
     for (int i = 0; i < {LIGHTS}; i++) {{
         vec3 l = uLightDir[i];
         float open = lit(i, vP + smoothed * 0.06, 0.05, 0.22);
         vec3 wrap = vec3(0.16, 0.06, 0.03);
         light += uLightColor[i] * max((dot(n, l) + wrap) / (1.0 + wrap), 0.0) * open;
-        float sharp = specular(n, v, l, 0.20, 0.028), sheen = specular(smoothed, v, l, 0.42, 0.028);
+        float sharp = specular(n, v, l, 0.20, 0.028), sheen = specular(mix(smoothed, n, .35), v, l, 0.42, 0.028);
         shine += uLightColor[i] * (0.60 * sharp + 0.95 * sheen) * open;
     }}
-    oLight = vec4(light, 1); oAlbedo = vec4(skin.rgb, 1); oOther = vec4(shine * skin.a * uGloss * 4.2, 1);
+    skin.rgb *= mix(vec3(1), vec3(.74, .60, .56), clamp(crease, 0., 1.));
+    light *= 1. - .30 * crease;
+    oLight = vec4(light, 1); oAlbedo = vec4(skin.rgb, 1); oOther = vec4(shine * skin.a * (1. - .7 * min(crease, 1.)) * uGloss * 4.2, 1);
 }}"""
 
 SKIN_BAKE_VERTEX = """#version 330
@@ -102,7 +114,8 @@ in vec2 vUV; in vec3 c; in vec2 vHairy;   // vHairy: beard density, scalp densit
 uniform sampler2D uLips; uniform sampler3D uNoise;
 uniform vec3 uSkin; uniform vec3 uHair; uniform vec3 uStubbleColor; uniform vec3 uLipColor; uniform vec3 uNoiseOffset; uniform vec4 uMoles[6];
 uniform float uRedness; uniform float uFreckles; uniform float uBlotches; uniform float uEyeShade; uniform float uStubble;
-uniform float uPores; uniform float uWrinkles; uniform float uScalpTint; uniform float uDarkness; uniform float uLipStrength;
+uniform float uPores; uniform float uScalpTint; uniform float uDarkness; uniform float uLipStrength; uniform float uAgeSpots;
+uniform float uBlush; uniform vec3 uBlushColor; uniform float uShadow; uniform vec3 uShadowColor; uniform float uLiner;
 layout(location=0) out vec4 oAlbedo; layout(location=1) out vec4 oHeight;
 
 vec4 noise(float per_cm) { return texture(uNoise, (c * per_cm + uNoiseOffset) / 32.0) - 0.5; }
@@ -133,16 +146,48 @@ vec3 complexion(float side, vec4 broad, vec4 middle, vec4 fine, vec4 grain) {
     return painted(albedo, vec3(.87, .76, .73), lids * step(5.0, c.z) * .7);
 }
 
-float wrinkle_depth(float side, vec4 broad, vec4 middle) {
-    float wave = c.y * 5.4 + 1.6 * broad.g + .22 * c.x * sin(c.x * .5);
-    float forehead = bell(vec2(c.x / 4.2, (c.y - 8.6) / 1.5)) * smoothstep(.55, 1.0, sin(wave));
-    vec2 corner = vec2(side - 4.5, c.y - 3.35);
-    float ray = atan(corner.y, corner.x) * 8.0 + 2.0 * middle.r;
-    float crow = smoothstep(.35, 1.0, sin(ray)) * smoothstep(.5, .9, corner.x) * smoothstep(2.6, 1.2, length(corner)) * step(5.0, c.z);
-    float under = smoothstep(.4, 1.0, sin((c.y + .10 * (side - 3.) * (side - 3.)) * 9.0 + 2.0 * middle.g)) * bell(vec2((side - 3.2) / 1.3, (c.y - 2.2) / .6));
-    float fold = side - mix(3.15, 1.75, smoothstep(-3.4, .6, c.y));
-    float smile = exp(-fold * fold / .035) * smoothstep(-4.0, -2.6, c.y) * smoothstep(.9, -.2, c.y) * step(7.0, c.z);
-    return forehead + .8 * crow + .55 * under + 1.1 * smile;
+// A furrow: 1 in a sharp valley wherever phase / pi is a whole number, 0 on the rounded skin between.
+float furrow(float phase, float sharp) { return pow(1.0 - abs(sin(phase)), sharp); }
+
+// Depth of the lines along the forehead, around the eyes and from nose to mouth, 0..1.
+float long_lines(float side, vec4 broad, vec4 middle, vec4 fine) {
+    float uneven = clamp(.75 + 1.4 * broad.b + .8 * middle.b, .15, 1.2);
+    float wave = c.y * 2.9 + 1.1 * broad.g + .5 * middle.a + .12 * c.x * sin(c.x * .55) + .10 * cos(c.x * 1.1);
+    float forehead = furrow(wave, 2.6) * bell(vec2(c.x / 4.6, (c.y - 8.4) / 1.75)) * uneven;
+    forehead += .35 * furrow(wave * 2.1 + 2. * broad.r, 4.) * bell(vec2(c.x / 4.2, (c.y - 8.2) / 1.6)) * clamp(.5 + 2. * middle.r, 0., 1.);
+    vec2 corner = vec2(side - 4.35, c.y - 3.35); float reach = length(corner), turn = atan(corner.y, corner.x);
+    float ray = turn * 4.6 + .9 * middle.r + .6 * broad.g + .25 * reach;
+    float crow = furrow(ray, 3.2) * smoothstep(.25, .75, reach) * smoothstep(2.5, 1.0, reach) * smoothstep(1.25, .75, abs(turn + .05)) * step(3.0, c.z) * uneven;
+    float sunk = c.y - 2.75 + .13 * (side - 3.) * (side - 3.) * step(side, 3.) + .05 * (side - 3.) * (side - 3.);
+    float under = furrow(sunk * 4.6 + .8 * middle.g + .5 * fine.g, 3.4) * bell(vec2((side - 3.25) / 1.45, (c.y - 2.0) / .62)) * uneven;
+    float hollow = exp(-pow((c.y - 1.55 + .22 * (side - 2.4) * step(2.4, side) - .55 * (2.4 - side) * step(side, 2.4)) / .16, 2.)) * bell(vec2((side - 2.7) / 1.25, 0.));
+    float t = clamp((c.y + 3.9) / 4.4, 0., 1.), path = mix(3.25, 1.72, t * t * (1.6 - .6 * t)) + .05 * broad.r, fold = side - path;
+    float smile = (exp(-fold * fold / .012) * .8 + exp(-fold * fold / .10) * .45) * smoothstep(-4.3, -2.9, c.y) * smoothstep(.95, .1, c.y) * step(6.0, c.z);
+    float droop = side - 2.85 - .18 * (-4.4 - c.y), marionette = exp(-droop * droop / .015) * smoothstep(-6.3, -5.2, c.y) * smoothstep(-3.9, -4.5, c.y) * .55;
+    float crinkle = furrow((side - .5 * c.y) * 3.2 + broad.g + middle.g, 3.5) * bell(vec2((side - 5.6) / 1.0, (c.y + 1.6) / 1.8)) * .45 * uneven;
+    return clamp(forehead + .9 * crow + .55 * under + .40 * hollow + smile + marionette + crinkle, 0., 1.4);
+}
+
+// Depth of the lines between the brows, across the nose, above the lip and on the chin, 0..1.
+float short_lines(float side, vec4 broad, vec4 middle, vec4 fine) {
+    float frown = exp(-pow((side - .72 - .10 * (c.y - 5.6) + .12 * middle.r) / .12, 2.)) * bell(vec2(0., (c.y - 5.7) / 1.0));
+    frown += .5 * exp(-pow((side - .28 + .2 * middle.g) / .09, 2.)) * bell(vec2(0., (c.y - 5.9) / .8));
+    float across = furrow(c.y * 4.6 + .4 * middle.g + .3 * side, 3.) * bell(vec2(c.x / 1.1, (c.y - 4.15) / .55)) * .8;
+    float bunny = furrow((c.y - .75 * side) * 4.0 + .6 * middle.b, 3.) * bell(vec2((side - .95) / .55, (c.y - 2.7) / .85));
+    float lip = furrow(c.x * 7.5 + 1.2 * middle.r + .15 * c.x * c.y, 3.) * bell(vec2(c.x / 1.9, (c.y + 1.75) / .42)) * step(7.0, c.z);
+    lip += .6 * furrow(c.x * 6.5 + 1.2 * middle.g, 3.) * bell(vec2(c.x / 1.6, (c.y + 4.55) / .32)) * step(7.0, c.z);
+    float chin = .5 * exp(-pow((c.y + 5.15 + .10 * c.x * c.x) / .17, 2.)) * bell(vec2(c.x / 1.6, 0.));
+    chin += smoothstep(.30, .05, nearest_cell(c * 2.4)) * bell(vec2(c.x / 1.7, (c.y + 6.5) / .85)) * .7;
+    return clamp(frown + across + bunny + lip + chin, 0., 1.2);
+}
+
+// Where age makes skin hang: pouches under the eyes, the cheek above its fold, jowls, folds of the neck.
+float slackness(float side) {
+    float pouch = bell(vec2((side - 2.9) / 1.25, (c.y - 2.15) / .42)) * .5;
+    float cheek = bell(vec2((side - 3.7) / .9, (c.y + 1.2) / 1.6)) * .5;
+    float jowl = bell(vec2((side - 4.1) / .9, (c.y + 6.0) / 1.0)) * .6;
+    float lid = bell(vec2((side - 3.7) / 1.2, (c.y - 4.55) / .32)) * .35;
+    return pouch + cheek + jowl + lid;
 }
 
 void main() {
@@ -157,9 +202,18 @@ void main() {
 
     float gloss = .40 * (1.0 + .45 * exp(-c.x * c.x / 4.5) * step(-1.5, c.y) * step(5., c.z)) * (1.0 + .5 * fine.g);
     float pore = smoothstep(.42, .12, nearest_cell(c * 8.5)) * smoothstep(11.0, 7.5, c.y) * step(4.0, c.z);
-    float crease = wrinkle_depth(side, broad, middle) * uWrinkles;
-    float height = uPores * (.55 * fine.g + .35 * grain.r - .55 * pore) + .5 * middle.r - 2.2 * crease;
-    albedo = painted(albedo, vec3(.90, .82, .80), clamp(.45 * crease + .22 * uPores * pore, 0., 1.));
+    float height = uPores * (.55 * fine.g + .35 * grain.r - .60 * pore) + .5 * middle.r;
+    albedo = painted(albedo, vec3(.88, .78, .75), clamp(.30 * uPores * pore, 0., 1.));
+    float neck = furrow(c.y * 1.5 + .6 * broad.g, 5.) * smoothstep(-7.5, -9.0, c.y + .2857 * c.z) * .9;
+    vec4 raised = vec4(0, long_lines(side, broad, middle, fine) + neck, short_lines(side, broad, middle, fine), slackness(side)) * step(0., c.z + 2.);
+    float old = smoothstep(.20, .34, noise(2.6).g + .25 * middle.b + .08 * grain.r) * step(-8., c.y);
+    albedo = painted(albedo, vec3(.72, .58, .46), clamp(old * uAgeSpots, 0., 1.) * .6);
+    float made = bell(vec2((side - 4.9) / 1.5, (c.y - .7 - .35 * (side - 4.9)) / .85)) * step(3., c.z);
+    albedo = mix(albedo, albedo * uBlushColor * 1.6, clamp(uBlush * made, 0., 1.) * .75);
+    float lid = bell(vec2((side - 3.15) / 1.35, (c.y - 4.15 - .12 * (side - 3.)) / .52)) * step(5., c.z);
+    albedo = mix(albedo, uShadowColor, clamp(uShadow * lid, 0., 1.) * .7);
+    float rim = face ? texture(uLips, vUV).g : 0.0;
+    albedo = mix(albedo, vec3(.006, .005, .005), clamp(uLiner * rim * 1.4, 0., .93));
 
     float lip = smoothstep(.22, .78, lips + .16 * middle.g + .10 * fine.r);
     float lines = texture(uNoise, vec3(c.x * 5.5, c.y * .5, c.z * .5 + 3.0) / 32.0 * 3.0).g - .5;
@@ -173,8 +227,8 @@ void main() {
     float scalp = clamp(vHairy.y * 1.15 + .8 * grain.b * vHairy.y * (1.0 - vHairy.y) * 2.0, 0., 1.) * uScalpTint;
     albedo = mix(albedo, mix(uHair * .6, albedo * .45, .25), scalp); gloss *= 1.0 - .85 * scalp;
 
-    height *= smoothstep(-9.5, -5.5, c.y + .2857 * c.z) * .75 + .25;
-    oAlbedo = vec4(clamp(albedo, .004, .95), clamp(gloss, 0., 1.)); oHeight = vec4(height, 0, 0, 1);
+    height *= smoothstep(-9.5, -5.5, c.y + .2857 * c.z) * .75 + .25; raised.yz *= 1. - lip;
+    oAlbedo = vec4(clamp(albedo, .004, .95), clamp(gloss, 0., 1.)); oHeight = vec4(height, raised.yzw);
 }"""
 
 # ---- eyes, mouth, cloth ----------------------------------------------------------------------------------------------
