@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from vasa_core.world.darkroom import Backdrop
 from vasa_core.world.facekit import Number
 from vasa_core.world.people import (
@@ -25,7 +27,7 @@ from vasa_core.world.people import (
     Panel,
     Person,
     Skin,
-    random_person,
+    random_identity,
     skin_color,
     tinted,
 )
@@ -64,7 +66,7 @@ class Sitter:
 
 def face(seed: int) -> dict:
     """The identity of a random person, and the seed of this one's strands and noise."""
-    return dict(seed=seed, identity=random_person(seed).identity)
+    return dict(seed=seed, identity=random_identity(np.random.default_rng(seed)))
 
 
 def complexion(darkness: Number, **settings) -> Skin:

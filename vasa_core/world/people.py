@@ -52,7 +52,7 @@ IRIS_COLORS = {
     "grey": (0.13, 0.16, 0.175),
     "dark": (0.045, 0.020, 0.010),
 }
-NECKLINES = ("crew", "vneck", "scoop", "turtle")
+NECKLINES = ("crew", "vneck", "scoop", "turtle")  # of knitted garments
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,6 +202,7 @@ class Person:
 
     seed: int  # of strands, moles and noise
     identity: Array  # FaceKit identity coefficients, [100]
+    age: Number = 0.3  # 0 a young adult, 1 very old
     skin: Skin
     hair: Hair
     brows: Brows
@@ -307,50 +308,86 @@ CURLED = {
 }
 
 
-def random_person(seed: int, variety: Number = 0.75) -> Person:
-    """The person of this seed; `variety` is the standard deviation of the identity coefficients."""
+def random_identity(rng: Generator, variety: Number = 0.75) -> Array:
+    """Identity coefficients; `variety` is their standard deviation."""
+    return np.clip(variety * rng.normal(size=100), -2.2, 2.2).astype(np.float32)
+
+
+def random_person(seed: int, variety: Number | None = None) -> Person:
+    """The person of this seed: any age, any tone, near the average face or far from it, all equally often."""
     rng = np.random.default_rng(seed)
-    identity = np.clip(variety * rng.normal(size=100), -2.2, 2.2).astype(np.float32)
-    feminine, age, darkness = rng.random(), rng.random(), float(rng.beta(1.1, 1.2))
+    identity = random_identity(rng, 1.0)
+    identity = np.clip(identity * (variety or rng.uniform(0.5, 1.05)), -2.2, 2.2)
+    feminine, age, darkness = (float(share) for share in rng.random(3))
     hair = random_hair(rng, feminine, age, darkness)
-    faded = hair.color[0] > 0.25
-    brow_color = tinted(HAIR_COLORS["brown"] if faded else hair.color, 0.7)
     return Person(
         seed=seed,
         identity=identity,
+        age=age,
         hair=hair,
         skin=random_skin(rng, feminine, age, darkness),
-        brows=Brows(
-            color=brow_color,
-            density=rng.uniform(0.6, 1.0),
-            thickness=rng.uniform(0.75, 1.25),
-            arch=rng.uniform(-0.2, 0.8),
-        ),
+        brows=random_brows(rng, hair, feminine, age),
         eyes=random_eyes(rng, feminine, darkness),
         clothes=random_clothes(rng, feminine),
         beard=random_beard(rng) if feminine < 0.4 and rng.random() < 0.4 else None,
     )
 
 
+def random_brows(rng: Generator, hair: Hair, feminine: Number, age: Number) -> Brows:
+    """Eyebrows in a shade of the hair; they thin and pale with age."""
+    faded = hair.color[0] > 0.25
+    own = tinted(HAIR_COLORS["brown"] if faded and age < 0.75 else hair.color, 0.7)
+    return Brows(
+        color=own,
+        density=rng.uniform(0.6, 1.0) * (1 - 0.25 * max(0.0, age - 0.5)),
+        thickness=rng.uniform(0.7, 1.0) if feminine > 0.5 else rng.uniform(0.85, 1.3),
+        arch=rng.uniform(0.0, 0.8) if feminine > 0.5 else rng.uniform(-0.2, 0.4),
+    )
+
+
+def undertone(rng: Generator, darkness: Number) -> Color:
+    """Skin of this darkness with a rosy, golden or olive cast."""
+    color = np.array(skin_color(darkness)) * np.exp(rng.normal(size=3) * (0.05, 0.045, 0.09))
+    return tuple(float(c) for c in color)  # type: ignore[return-value]
+
+
+def random_makeup(rng: Generator, feminine: Number, darkness: Number) -> dict:
+    """Nothing, a little, or a full face of make-up."""
+    much = rng.uniform(0.3, 1.0) if feminine > 0.5 and rng.random() < 0.55 else 0.0
+    if much == 0.0:
+        return {}
+    deep = 1 - 0.55 * darkness
+    hue = rng.uniform((0.03, 0.02, 0.02), (0.28, 0.18, 0.26)) * deep
+    lips = rng.uniform((0.25, 0.03, 0.04), (0.5, 0.16, 0.16)) * deep
+    return dict(
+        lipstick=tuple(float(c) for c in lips) if rng.random() < 0.75 else None,
+        blush=much * rng.uniform(0, 1.0),
+        eyeshadow=much * rng.uniform(0, 1.0),
+        eyeshadow_color=tuple(float(c) for c in hue),
+        liner=much * rng.uniform(0.2, 1.0),
+    )
+
+
 def random_skin(rng: Generator, feminine: Number, age: Number, darkness: Number) -> Skin:
     """A complexion that suits the age and the tone."""
-    lipstick = (
-        tuple(rng.uniform((0.30, 0.04, 0.05), (0.5, 0.16, 0.15))) if feminine > 0.6 and rng.random() < 0.4 else None
-    )
+    old = max(0.0, age - 0.3) / 0.7
     return Skin(
         darkness=darkness,
-        color=skin_color(darkness),
+        color=undertone(rng, darkness),
         redness=rng.uniform(0.4, 1.0),
-        blotches=rng.uniform(0.3, 1.0),
-        freckles=max(0.0, rng.normal() * 0.5 - 0.2) if darkness < 0.4 else 0.0,
+        blotches=rng.uniform(0.3, 0.8) + 0.4 * old,
+        freckles=max(0.0, rng.normal() * 0.6 - 0.2) if darkness < 0.45 else 0.0,
         eye_shade=rng.uniform(0.1, 0.5) + 0.3 * age,
-        pores=rng.uniform(0.5, 1.0),
-        wrinkles=max(0.0, 1.4 * age - 0.45),
-        gloss=rng.uniform(0.6, 1.1),
-        moles=int(rng.integers(4)),
+        pores=rng.uniform(0.5, 0.9) + 0.25 * age,
+        wrinkles=1.25 * old**1.3 * rng.uniform(0.7, 1.15),
+        lines=rng.uniform(0.3, 0.55) + 0.45 * age,
+        sag=1.1 * old**1.5 * rng.uniform(0.5, 1.1),
+        age_spots=max(0.0, 1.6 * age - 0.9) * rng.random(),
+        gloss=rng.uniform(0.65, 1.15) - 0.2 * old,
+        moles=int(rng.integers(5)),
         stubble=rng.random() ** 1.5 if feminine < 0.45 else 0.0,
-        lip_strength=rng.uniform(0.5, 0.85),
-        lipstick=lipstick,
+        lip_strength=rng.uniform(0.5, 0.85) - 0.2 * old,
+        **random_makeup(rng, feminine, darkness),
     )
 
 
