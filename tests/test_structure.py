@@ -23,7 +23,7 @@ ORDER = """
     world world.*
     train train.*
     evaluate evaluate.*
-    studio bench __main__
+    studio bench app_commands __main__
 """.split()
 
 MEDIA_WRITERS = {

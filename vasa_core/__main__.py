@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vasa_core import app_commands
 from vasa_core.errors import BadOption, VasaError
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ DEBUG = "VASA_DEBUG"
 """Set in the environment, it lets tracebacks and the libraries' own log lines through."""
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app.add_typer(app_commands.app, name="app")
 
 Portrait = Annotated[Path, typer.Argument(help="Picture of one face: JPEG, PNG, WebP or HEIC.", metavar="PORTRAIT")]
 Consent = Annotated[
