@@ -1,8 +1,9 @@
-"""`python -m vasa_core.world cast`: render the people we ship. `sheet`: a contact sheet of random people."""
+"""`python -m vasa_core.world cast`: render the people we ship. `render`: training data. `sheet`: a contact sheet."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +13,11 @@ import numpy as np
 from numpy import ndarray as Array
 
 from vasa_core.errors import BadOption, VasaError
+from vasa_core.world import batch, shards
 from vasa_core.world.cast import Sitter, cast
 from vasa_core.world.darkroom import Backdrop, develop, to_bytes
 from vasa_core.world.finishes import attention, cartoon, painting
+from vasa_core.world.frames import Recipe, RenderWork
 from vasa_core.world.people import STUDIO, Camera, Look, random_person
 from vasa_core.world.renderer import Renderer, Shot
 
@@ -74,6 +77,48 @@ def run_sheet(options: argparse.Namespace) -> None:
     save(np.concatenate(rows), options.out)
 
 
+def run_render(options: argparse.Namespace) -> None:
+    if options.device is not None:
+        os.environ["GLCONTEXT_DEVICE_INDEX"] = str(options.device)
+    recipe = Recipe(
+        seed=options.seed,
+        frames=options.frames,
+        size=options.size,
+        passes=options.passes,
+        photographs=options.photographs,
+    )
+    work = RenderWork(folder=options.out, recipe=recipe, people=options.people, per_shard=options.per_shard)
+    chosen = batch.shard_range(options.shards, work.count())
+    done = batch.run(work, chosen, options.workers)
+    print(
+        f"{options.out}: {done.made} shards made, {done.kept} kept; {done.units} frames in {done.seconds:.0f} s, "
+        f"{done.rate:.1f} a second with {options.workers} processes"
+    )
+
+
+def run_verify(options: argparse.Namespace) -> None:
+    print(f"{shards.check_folder(options.folder)} shards are as they were written.")
+
+
+def add_render(commands: argparse._SubParsersAction) -> None:
+    render = commands.add_parser("render", help="render training data: groups of frames with ground truth, as shards")
+    render.add_argument("--out", type=Path, required=True, help="folder of the shards")
+    render.add_argument("--people", type=int, default=64, help="how many people, each one group")
+    render.add_argument("--frames", type=int, default=8, help="frames a person")
+    render.add_argument("--size", type=int, default=256, help="pixels along a side")
+    render.add_argument("--seed", type=int, default=0)
+    render.add_argument("--passes", type=int, default=Recipe.passes, help="passes that are averaged")
+    render.add_argument("--photographs", type=float, default=Recipe.photographs, help="share not painted or drawn")
+    render.add_argument("--per-shard", type=int, default=RenderWork.per_shard, help="people in a shard")
+    render.add_argument("--shards", default=":", metavar="A:B", help="only these shards: so machines share the work")
+    render.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
+    render.add_argument("--device", type=int, help="which EGL device draws, where there are several")
+    render.set_defaults(run=run_render)
+    verify = commands.add_parser("verify", help="compare a folder of shards with its checksums")
+    verify.add_argument("folder", type=Path)
+    verify.set_defaults(run=run_verify)
+
+
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python -m vasa_core.world", description=__doc__)
     commands = top.add_subparsers(required=True)
@@ -90,6 +135,7 @@ def parser() -> argparse.ArgumentParser:
     two.add_argument("--size", type=int, default=256)
     two.add_argument("--passes", type=int, default=6)
     two.set_defaults(run=run_sheet)
+    add_render(commands)
     return top
 
 

@@ -5,20 +5,24 @@ Everything follows from a seed and the number of the group, on any machine and i
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray as Array
 
+from vasa_core.world.batch import Tick, source_hash
 from vasa_core.world.facekit import Number
 from vasa_core.world.looks import contact, random_looks, settled
 from vasa_core.world.people import Camera, Light, Person, random_person
 from vasa_core.world.renderer import PART_NAMES, Renderer
 from vasa_core.world.scenes import Scene, finish, random_scene
-from vasa_core.world.shards import FRAME_NUMBERS, Group
+from vasa_core.world.shards import FRAME_NUMBERS, Files, Group, group_files
 from vasa_core.world.style import stylised
 
 PANELS, COLOR = ("key", "fill", "rim"), ("red", "green", "blue")
@@ -67,7 +71,7 @@ def who(recipe: Recipe, group: int) -> tuple[Person, Scene]:
     return person, random_scene(number_of(recipe.seed, group, SCENE), person, recipe.photographs)
 
 
-def shoot_group(renderer: Renderer, recipe: Recipe, group: int) -> Group:
+def shoot_group(renderer: Renderer, recipe: Recipe, group: int, tick: Tick = lambda count: None) -> Group:
     """All frames of a group with their truth."""
     person, scene = who(recipe, group)
     rng = np.random.default_rng([recipe.seed, group, LOOKS])
@@ -80,6 +84,7 @@ def shoot_group(renderer: Renderer, recipe: Recipe, group: int) -> Group:
         truth = renderer.truth(figure, look, scene.camera)
         alpha = (np.clip(shot.other[..., 3], 0, 1) * 255 + 0.5).astype(np.uint8)
         frames.append({"picture": finish(shot, scene, index), "alpha": alpha, "truth": truth})
+        tick(1)
     figure.release()
     return gathered(f"{group:07d}", frames, person, scene)
 
@@ -110,6 +115,54 @@ def plain(value: Any, leave: str = "") -> Any:
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
     return value
+
+
+@lru_cache(maxsize=1)
+def renderer_for(size: int) -> Renderer:
+    """This process's renderer of that size."""
+    return Renderer(size, texture=texture_for(size))
+
+
+def texture_for(size: int) -> int:
+    """Side of the skin's picture: the face takes half a frame and half the texture, so twice the frame is enough."""
+    return int(min(2048, 2 * size))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderWork:
+    """A data set of groups as work for `batch.run`."""
+
+    folder: Path
+    recipe: Recipe
+    people: int
+    per_shard: int = 8  # groups
+    code: str = field(default_factory=source_hash)
+    unit: str = "frame"
+
+    def settings(self) -> dict[str, Any]:
+        """The recipe, and what else decides the bytes."""
+        return self.recipe.settings() | {"per_shard": self.per_shard, "code": self.code}
+
+    def about(self) -> dict[str, Any]:
+        """Names and versions for the manifest."""
+        return about(renderer_for(self.recipe.size))
+
+    def count(self) -> int:
+        """Shards in all."""
+        return -(-self.people // self.per_shard)
+
+    def groups(self, shard: int) -> range:
+        """Numbers of the people in a shard."""
+        return range(shard * self.per_shard, min((shard + 1) * self.per_shard, self.people))
+
+    def amount(self, shard: int) -> int:
+        """Frames in a shard."""
+        return len(self.groups(shard)) * self.recipe.frames
+
+    def make(self, shard: int, tick: Tick) -> Iterator[Files]:
+        """The groups of a shard as files."""
+        renderer = renderer_for(self.recipe.size)
+        return (group_files(shoot_group(renderer, self.recipe, group, tick)) for group in self.groups(shard))
 
 
 def about(renderer: Renderer) -> dict[str, Any]:

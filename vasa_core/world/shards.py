@@ -44,6 +44,7 @@ FRAME_NUMBERS = (
 )
 GROUP_NUMBERS = ("identity", "light", "camera")
 MANIFEST = "manifest.json"
+Files = list[tuple[str, bytes]]  # name and content
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,27 +150,26 @@ def shard_path(folder: Path, number: int) -> Path:
     return folder / f"shard-{number:06d}.tar"
 
 
-def write_shard(path: Path, groups: Iterable[Group], settings: dict[str, Any]) -> dict[str, Any]:
+def group_files(group: Group) -> Files:
+    """Name and content of all files of a group, frame after frame."""
+    return [file for frame in range(len(group)) for file in frame_files(group, frame)]
+
+
+def write_shard(path: Path, groups: Iterable[Files], settings: dict[str, Any], units: int) -> dict[str, Any]:
     """Write a shard under another name, then its record, then rename both: what has its name is whole.
 
-    Returns the record: name, bytes, sha256, groups, frames, and the settings it was made with.
+    Returns the record: name, bytes, sha256, groups, units (frames, say), and the settings it was made with.
     """
-    half = path.with_name(f".{path.name}.{os.getpid()}.part")
-    count = frames = 0
+    half, count = path.with_name(f".{path.name}.{os.getpid()}.part"), 0
     with tarfile.open(half, "w", format=tarfile.USTAR_FORMAT) as tar:
-        for group in groups:
-            count, frames = count + 1, frames + len(group)
-            for frame in range(len(group)):
-                for name, content in frame_files(group, frame):
-                    entry = tarfile.TarInfo(name)  # owner and time stay zero, so equal frames are equal bytes
-                    entry.size = len(content)
-                    tar.addfile(entry, io.BytesIO(content))
-    record = {
-        "name": path.name, "bytes": half.stat().st_size, "sha256": sha256(half), "groups": count, "frames": frames,
-        "settings": settings,
-    }  # fmt: skip
+        for count, files in enumerate(groups, 1):  # noqa: B007 (counted)
+            for name, content in files:
+                entry = tarfile.TarInfo(name)  # owner and time stay zero, so equal files are equal bytes
+                entry.size = len(content)
+                tar.addfile(entry, io.BytesIO(content))
+    record = {"name": path.name, "bytes": half.stat().st_size, "sha256": sha256(half), "groups": count, "units": units}
     half.replace(path)
-    write_json(path.with_suffix(".json"), record)
+    write_json(path.with_suffix(".json"), record | {"settings": settings})
     return record
 
 
@@ -236,10 +236,10 @@ def write_manifest(folder: Path, settings: dict[str, Any], about: dict[str, Any]
     """Gather the records of the folder's finished shards: run by whoever finishes last, or again after copying."""
     records = [json.loads(path.read_text()) for path in sorted(folder.glob("shard-*.json"))]
     records = [record for record in records if record["settings"] == settings]
-    shards = [{name: record[name] for name in ("name", "bytes", "sha256", "groups", "frames")} for record in records]
+    shards = [{name: record[name] for name in ("name", "bytes", "sha256", "groups", "units")} for record in records]
     manifest = {
         "format": FORMAT, **about, "settings": settings, "groups": sum(s["groups"] for s in shards),
-        "frames": sum(s["frames"] for s in shards), "shards": shards,
+        "units": sum(s["units"] for s in shards), "shards": shards,
     }  # fmt: skip
     write_json(folder / MANIFEST, manifest)
     return manifest
@@ -260,5 +260,5 @@ def check_folder(folder: Path, report: Callable[[str], None] = print) -> int:
         path = folder / shard["name"]
         if not path.exists() or sha256(path) != shard["sha256"]:
             raise DamagedData(f"{path} is damaged or missing: delete it and run the same command again.")
-        report(f"{path.name}: {shard['frames']} frames, as written")
+        report(f"{path.name}: {shard['units']} units, as written")
     return len(shards)
