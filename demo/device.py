@@ -125,14 +125,17 @@ class Device:
     # ---- the thread ------------------------------------------------------------------------------------------------
 
     def _serve(self) -> None:
+        stumbles = 0
         while not self._stopping.is_set():
             try:
                 if not self._serve_one():
                     self._woken.wait(POLL_S)
                     self._woken.clear()
-            except Exception:
-                LOG.exception("the device's thread stumbled and goes on")
-                time.sleep(1.0)
+                stumbles = 0
+            except Exception as fault:
+                stumbles += 1
+                LOG.error("the device stumbled %d times and goes on: %s", stumbles, fault, exc_info=stumbles == 1)
+                self._stopping.wait(min(60.0, 2.0**stumbles))
 
     def _serve_one(self) -> bool:
         """Does the next thing, if there is one."""

@@ -307,12 +307,10 @@ def main() -> None:
     line = line_to_parent()
     try:
         bound_memory(int(os.environ[MEMORY]) if MEMORY in os.environ else None)
-        from vasa_core.trust.house import House
-
         from vasa_core.studio import Studio
+        from vasa_core.trust.registry import Registry
 
-        house = House.at(None)
-        worker = Worker(Studio(house=house), house.registry, line, Hearing(line))
+        worker = Worker(Studio(), Registry.open(), line, Hearing(line))
         _warm(worker)
         line.send({"ready": True})
         worker.run()
