@@ -203,6 +203,7 @@ class Person:
     seed: int  # of strands, moles and noise
     identity: Array  # FaceKit identity coefficients, [100]
     age: Number = 0.3  # 0 a young adult, 1 very old
+    teeth: Number = 0.3  # 0 white, 1 stained
     skin: Skin
     hair: Hair
     brows: Brows
@@ -324,6 +325,7 @@ def random_person(seed: int, variety: Number | None = None) -> Person:
         seed=seed,
         identity=identity,
         age=age,
+        teeth=float(np.clip(0.2 + 0.5 * age + 0.25 * rng.normal(), 0, 1)),
         hair=hair,
         skin=random_skin(rng, feminine, age, darkness),
         brows=random_brows(rng, hair, feminine, age),

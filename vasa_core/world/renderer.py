@@ -18,7 +18,7 @@ from numpy.random import Generator
 from scipy.interpolate import CubicSpline
 from scipy.spatial import cKDTree
 
-from vasa_core.world import facial_hair, hair, shaders, wrinkles
+from vasa_core.world import clothes, facial_hair, hair, materials, shaders, worn, wrinkles
 from vasa_core.world.facekit import (
     EYE_L,
     EYE_R,
@@ -37,7 +37,8 @@ from vasa_core.world.facekit import (
     quaternion,
     unit,
 )
-from vasa_core.world.people import NECKLINES, Camera, Light, Look, Panel, Person
+from vasa_core.world.meshes import Mesh, surface_normals
+from vasa_core.world.people import Camera, Light, Look, Panel, Person
 from vasa_core.world.truth import ALL_LANDMARKS, Truth, bind_landmarks, canonical_landmarks, iris_landmarks, seen
 
 PART_NAMES = (
@@ -54,13 +55,18 @@ PART_NAMES = (
     "hair",
     "beard",
     "brows",
+    "glasses",
+    "jewellery",
+    "hat",
+    "scarf",
 )
 PART_NUMBER = {name: number for number, name in enumerate(PART_NAMES)}
 SHADOW_TILE = 1024  # pixels along a shadow map
 SHADOW_SHARE = 4  # only one strand of so many casts a shadow, a wider one
 LIGHT_TARGET = np.array([0, -1, 1], np.float32)  # what the shadow maps are centred on
 FOCUS_Z = 7.0  # depth of the eyes and lips, cm: what the camera focuses on
-CLOTH_INFLATE = 0.35  # cm that cloth lies above the skin
+VIEW_CM = 39.0  # what a picture spans at the face, near enough to choose how fine things are made
+DARK_GLASS = 0.5  # glass at least this opaque is a part of its own, thinner glass shows what is behind it
 
 
 @dataclass(frozen=True)
@@ -199,6 +205,7 @@ class Figure:
     textures: dict[str, moderngl.Texture]
     body: Array
     meshes: dict[str, dict[str, moderngl.VertexArray]]
+    pieces: list[tuple[clothes.Piece, dict[str, moderngl.VertexArray]]]
     strands: dict[str, dict]
     owned: list
 
@@ -213,6 +220,7 @@ class Renderer:
 
     def __init__(self, size: int, kit: FaceKit | None = None, texture: int = 2048):
         self.size, self.texture, self.kit = size, texture, kit or FaceKit()
+        self.pixel_cm, self.average = VIEW_CM / size, worn.Head(self.kit, self.kit.neutral)
         self.gl = moderngl.create_context(standalone=True, backend="egl")  # type: ignore[arg-type]
         self._compile()
         self._allocate()
@@ -227,7 +235,9 @@ class Renderer:
             "skin": (surface, s.SKIN_FRAGMENT),
             "eye": (surface, s.EYE_FRAGMENT),
             "mouth": (surface, s.MOUTH_FRAGMENT),
-            "cloth": (surface, s.CLOTH_FRAGMENT),
+            "worn": (materials.WORN_VERTEX, materials.WORN_FRAGMENT),
+            "glass": (materials.WORN_VERTEX, materials.GLASS_FRAGMENT),
+            "worn_part": (materials.WORN_VERTEX, materials.WORN_PART_FRAGMENT),
             "hair": (s.HAIR_VERTEX, s.HAIR_FRAGMENT),
             "shadow": (surface, s.DEPTH_FRAGMENT),
             "hair_shadow": (s.RIBBON_VERTEX, s.DEPTH_FRAGMENT),
@@ -308,7 +318,7 @@ class Renderer:
         rest = kit.identity(person.identity)
         normals = kit.normals(rest)
         centers = {side: eye.center + (rest - kit.neutral)[eye.vertices].mean(0) for side, eye in kit.eyeballs.items()}
-        figure = Figure(person, rest, np.empty(0), centers, {}, np.empty(0), {}, {}, [])
+        figure = Figure(person, rest, np.empty(0), centers, {}, np.empty(0), {}, [], {}, [])
         self._bake_skin(figure, rng)
         self._build_body(figure, normals)
         self._grow_strands(figure, normals, rng)
@@ -380,9 +390,9 @@ class Renderer:
         return moles
 
     def _build_body(self, figure: Figure, normals: Array) -> None:
-        """Torso grown from the border of the neck; cloth is the same surface with the lower neck, blown up a little."""
-        kit, loop = self.kit, self.kit.neck_loop
-        points, faces = torso(figure.rest[loop], figure.person.clothes.shoulders)
+        """Torso grown from the border of the neck, the clothes cut on it, and whatever else is worn."""
+        kit, loop, person = self.kit, self.kit.neck_loop, figure.person
+        points, faces = clothes.torso(figure.rest[loop], person.clothes.shoulders)
         body_normals = surface_normals(points, faces)
         count = len(loop)
         if (
@@ -391,27 +401,32 @@ class Renderer:
             body_normals, faces = -body_normals, faces[:, ::-1]
         body_normals[:count] = normals[loop]
         body_normals[count : 2 * count] = unit(0.6 * body_normals[count : 2 * count] + 0.4 * normals[loop])
-        low = kit.faces[(kit.face_part <= SCALP) & (kit.neutral[kit.faces][:, :, 1].min(1) < -7)]
-        used, inverse = np.unique(low.ravel(), return_inverse=True)
-        zero = np.zeros(len(points))
-        figure.meshes["body"] = self._mesh(
-            figure, points, body_normals, points, zero, faces, ("skin", "part", "shadow")
-        )
-        figure.meshes["cloth"] = self._mesh(
-            figure,
-            np.r_[figure.rest[used], points],
-            np.r_[normals[used], body_normals],
-            np.r_[figure.rest[used], points],
-            np.r_[kit.weight[used], zero],
-            np.r_[inverse.reshape(-1, 3), faces + len(used)],
-            ("cloth", "part", "shadow"),
-        )
-        figure.body = np.concatenate([points, figure.rest[(kit.part == SCALP) & (kit.neutral[:, 1] < -11)]])
-
-    def _mesh(self, figure, points, normals, canonical, weight, faces, programs) -> dict[str, moderngl.VertexArray]:
         uv = np.full((len(points), 2), (1.5, 0.02))  # a plain spot of the skin picture
-        vertices = np.concatenate([points, normals, uv, canonical, weight[:, None], np.zeros((len(points), 2))], 1)
-        buffer, index = self.gl.buffer(vertices.astype("f4").tobytes()), self.gl.buffer(faces.astype("i4").tobytes())
+        nothing = np.zeros((len(points), 2))
+        body = Mesh(points, body_normals, points, nothing[:, 0], uv, nothing, faces)
+        figure.meshes["body"] = self._mesh(figure, body, ("skin", "part", "shadow"))
+        figure.body = np.concatenate([points, figure.rest[(kit.part == SCALP) & (kit.neutral[:, 1] < -11)]])
+        self._put_on(figure)
+
+    def _put_on(self, figure: Figure) -> None:
+        """Clothes and worn things, each with the random numbers of its own kind."""
+        person, rng = figure.person, np.random.default_rng([figure.person.seed, 5])
+        tailor = clothes.tailor_for(self.kit, figure.rest, person.clothes, rng, self.pixel_cm)
+        pieces = clothes.sew(tailor, person.clothes)
+        pieces += worn.scarf_pieces(tailor, person.scarf) if person.scarf else []
+        figure.body = np.concatenate([figure.body, *(piece.mesh.points for piece in pieces)])
+        for piece in [*pieces, *worn.put_on(self.kit, person, figure.rest, self.average)]:
+            program = "worn" if piece.stuff.opacity == 1 else "glass"
+            figure.pieces.append((piece, self._mesh(figure, piece.mesh, (program, "worn_part", "shadow"))))
+
+    def _mesh(self, figure: Figure, mesh: Mesh, programs: tuple[str, ...]) -> dict[str, moderngl.VertexArray]:
+        vertices = np.concatenate(
+            [mesh.points, mesh.normals, mesh.uv, mesh.canonical, mesh.weight[:, None], mesh.edge], 1
+        )
+        buffer, index = (
+            self.gl.buffer(vertices.astype("f4").tobytes()),
+            self.gl.buffer(mesh.faces.astype("i4").tobytes()),
+        )
         arrays = {
             name: self.gl.vertex_array(
                 self.programs[name],
@@ -537,9 +552,6 @@ class Renderer:
         person = figure.person
         assign(self.programs["skin"], uAlbedo=1, uHeight=2, uRelief=0.055, uGloss=person.skin.gloss)
         assign(self.programs["skin"], **wrinkles.uniforms(person.skin, look.expression))
-        assign(self.programs["cloth"], uNoise=3, uColor=person.clothes.color, uKnit=person.clothes.knit)
-        for name in ("cloth", "part"):
-            assign(self.programs[name], uNeckline=NECKLINES.index(person.clothes.neckline))
         eyes, panels = person.eyes, (light.key, light.fill)
         assign(
             self.programs["eye"],
@@ -581,6 +593,7 @@ class Renderer:
         self.atlas.use(0)
         self._draw_head(figure, eyes)
         self._draw_strands(figure)
+        self._draw_glass(figure)
 
     def _draw_shadows(self, figure: Figure, lights: list, matrices: list) -> None:
         self.shadow_frame.use()
@@ -598,7 +611,9 @@ class Renderer:
                     uFollows=0,
                 )
             self._head_array("shadow", "solid").render()
-            figure.meshes["cloth"]["shadow"].render()
+            for piece, arrays in figure.pieces:
+                if piece.stuff.opacity > DARK_GLASS:
+                    arrays["shadow"].render()
             if "hair" in figure.strands:
                 thinned = figure.strands["hair"]["arrays"]["hair_shadow"]
                 thinned.render(vertices=thinned.vertices // SHADOW_SHARE // 6 * 6)
@@ -610,23 +625,36 @@ class Renderer:
         figure.textures["height"].use(2)
         self.noise.use(3)
         self._head_array("skin", "skin").render()
-        for part, color, wet, depth in (
-            ("gums", (0.42, 0.13, 0.12), 0.9, 0.6),
-            ("teeth", (0.74, 0.69, 0.60), 0.7, 0.65),
+        assign(mouth, uNoise=3, uStain=figure.person.teeth)
+        for part, kind, color, wet, depth in (
+            ("gums", 2, (0.40, 0.135, 0.125), 0.9, 0.6),
+            ("teeth", 3, (0.72, 0.67, 0.58), 0.9, 0.65),
         ):
-            assign(mouth, uColor=color, uWet=wet, uDepth=depth)
+            assign(mouth, uKind=kind, uColor=color, uWet=wet, uDepth=depth)
             self._head_array("mouth", part).render()
         for side in SIDES:
             assign(self.programs["eye"], **eyes[side])
             self._head_array("eye", f"eye_{side}").render()
         gl.disable(moderngl.CULL_FACE)
-        assign(mouth, uColor=(0.30, 0.07, 0.06), uWet=0.3, uDepth=0.6)
+        assign(mouth, uKind=1, uColor=(0.30, 0.07, 0.06), uWet=0.4, uDepth=0.9)
         self._head_array("mouth", "mouth").render()
-        assign(mouth, uColor=tuple(0.5 * c for c in figure.person.skin.color), uWet=0.2, uDepth=0.0)
+        assign(mouth, uKind=0, uColor=tuple(0.5 * c for c in figure.person.skin.color), uWet=0.2, uDepth=0.0)
         self._head_array("mouth", "socket").render()
         figure.meshes["body"]["skin"].render()
-        assign(self.programs["cloth"], uInflate=CLOTH_INFLATE)
-        figure.meshes["cloth"]["cloth"].render()
+        for piece, arrays in figure.pieces:
+            if "worn" in arrays:
+                assign(self.programs["worn"], uNoise=3, **materials.uniforms(piece.stuff))
+                arrays["worn"].render()
+
+    def _draw_glass(self, figure: Figure) -> None:
+        """Lenses, over everything that is seen through them."""
+        gl = self.gl
+        gl.enable_only(moderngl.DEPTH_TEST | moderngl.BLEND)
+        gl.blend_func = moderngl.ONE, moderngl.ONE_MINUS_SRC_ALPHA
+        for piece, arrays in figure.pieces:
+            if "glass" in arrays:
+                assign(self.programs["glass"], **materials.uniforms(piece.stuff))
+                arrays["glass"].render()
 
     def _draw_strands(self, figure: Figure) -> None:
         person, program = figure.person, self.programs["hair"]
@@ -659,7 +687,7 @@ class Renderer:
         vertices, eyes = self._deform(figure, look)
         self._load(figure, vertices)
         rotation, (matrix, eye) = head_rotation(look.yaw, look.pitch, look.roll), camera_matrices(camera)
-        for program in (self.programs["part"], self.programs["hair_part"]):
+        for program in (self.programs[name] for name in ("part", "hair_part", "worn_part")):
             assign(
                 program,
                 uHead=tuple(quaternion(rotation)),
@@ -669,7 +697,6 @@ class Renderer:
                 uEye=tuple(eye),
                 uInflate=0.0,
                 uTaper=0.6,
-                uNeckline=NECKLINES.index(figure.person.clothes.neckline),
             )
         self._draw_parts(figure)
         pictures = (np.frombuffer(target.read(), np.float32) for target in self.truth_targets)
@@ -709,11 +736,14 @@ class Renderer:
         gl.viewport = (0, 0, self.size, self.size)
         gl.enable_only(moderngl.DEPTH_TEST)
         for part in ("skin", "mouth", "gums", "teeth", "eye_L", "eye_R", "socket"):
-            assign(program, uPart=float(PART_NUMBER[part]), uCloth=0)
+            assign(program, uPart=float(PART_NUMBER[part]))
             self._head_array("part", part).render()
-        for mesh, inflate in (("body", 0.0), ("cloth", CLOTH_INFLATE)):
-            assign(program, uPart=float(PART_NUMBER[mesh]), uCloth=int(mesh == "cloth"), uInflate=inflate)
-            figure.meshes[mesh]["part"].render()
+        assign(program, uPart=float(PART_NUMBER["body"]))
+        figure.meshes["body"]["part"].render()
+        for piece, arrays in figure.pieces:
+            if piece.stuff.opacity > DARK_GLASS:
+                assign(self.programs["worn_part"], uPart=float(PART_NUMBER[piece.part]))
+                arrays["worn_part"].render()
         for name in [name for name in ("hair", "beard", "brows") if name in figure.strands]:
             pixel = figure.strands[name]["width"]
             assign(
@@ -728,33 +758,3 @@ class Renderer:
 def catchlight(panel: Panel) -> Array:
     """Radiance of a panel as a mirror shows it: its light spread over its size, kept within what a picture can show."""
     return np.array(panel.color) * np.clip(900 / panel.size**2 * 12, 8, 34)
-
-
-def torso(border: Array, half_width: Number) -> tuple[Array, Array]:
-    """Neck border to shoulders and chest: points and triangles of rings along Bezier curves."""
-    rings, count = 30, len(border)
-    angle, back = np.arctan2(border[:, 0], border[:, 2] + 1.5), -1.5
-
-    def oval(width: Number, depth: Number, y: Array) -> Array:
-        x, z = np.sin(angle), np.cos(angle)
-        return np.stack([width * np.sign(x) * np.abs(x) ** 0.85, y, back + depth * np.sign(z) * np.abs(z) ** 0.85], 1)
-
-    front = np.clip(np.cos(angle), 0, 1)
-    slope = oval(0.80 * half_width, 9.0, border[:, 1] - 1.9 - 2.0 * front)
-    shoulder = oval(half_width, 11.0, -24.5 - 3.0 * np.abs(np.cos(angle)))
-    hem = oval(0.98 * half_width, 11.8, np.full(count, -60.0))
-    s = np.linspace(0, 1, rings)[:, None, None]
-    points = (1 - s) ** 3 * border + 3 * s * (1 - s) ** 2 * slope + 3 * s * s * (1 - s) * shoulder + s**3 * hem
-    row, column = np.arange(rings - 1)[:, None] * count, np.arange(count)[None]
-    a, b = row + column, row + (column + 1) % count
-    faces = np.stack([a, a + count, b, b, a + count, b + count], -1).reshape(-1, 3)
-    return points.reshape(-1, 3).astype(np.float32), faces
-
-
-def surface_normals(points: Array, faces: Array) -> Array:
-    """Unit vertex normals of any mesh."""
-    a, b, c = (points[faces[:, i]] for i in range(3))
-    normals, facing = np.zeros_like(points), np.cross(b - a, c - a)
-    for i in range(3):
-        np.add.at(normals, faces[:, i], facing)
-    return unit(normals)

@@ -215,11 +215,11 @@ void main() {
     float rim = face ? texture(uLips, vUV).g : 0.0;
     albedo = mix(albedo, vec3(.006, .005, .005), clamp(uLiner * rim * 1.4, 0., .93));
 
-    float lip = smoothstep(.22, .78, lips + .16 * middle.g + .10 * fine.r);
+    float lip = smoothstep(.20, .80, lips + .10 * middle.g), inner = smoothstep(.6, 1., lips);
     float lines = texture(uNoise, vec3(c.x * 5.5, c.y * .5, c.z * .5 + 3.0) / 32.0 * 3.0).g - .5;
-    vec3 lip_color = uLipColor * (1.0 + .22 * lines + .2 * middle.r);
+    vec3 lip_color = uLipColor * (1.0 + .26 * lines * inner + .2 * middle.r) * mix(.86, 1.06, inner);
     albedo = mix(albedo, lip_color, lip * uLipStrength);
-    gloss = mix(gloss, .62 + .5 * lines, lip); height = mix(height, .9 * lines, lip);
+    gloss = mix(gloss, .62 + .5 * lines * inner, lip); height = mix(height, .9 * lines * inner + .3 * middle.r, lip);
 
     float beard = vHairy.x * (1. - lip), dots = smoothstep(-.02, .22, grain.r);
     albedo = mix(albedo, albedo * mix(vec3(.74, .78, .84), vec3(.78), uDarkness), clamp(beard * uStubble * .7, 0., 1.));
@@ -231,7 +231,7 @@ void main() {
     oAlbedo = vec4(clamp(albedo, .004, .95), clamp(gloss, 0., 1.)); oHeight = vec4(height, raised.yzw);
 }"""
 
-# ---- eyes, mouth, cloth ----------------------------------------------------------------------------------------------
+# ---- eyes, mouth ----------------------------------------------------------------------------------------------------
 EYE_FRAGMENT = f"""{SURFACE_IN}{LIGHT}{OUTPUTS}
 uniform vec4 uHead; uniform vec3 uCenter; uniform vec3 uAxis; uniform vec3 uAcross; uniform vec2 uLids;
 uniform float uApex; uniform float uIrisRadius; uniform float uPupil; uniform vec3 uIris; uniform float uVeins; uniform float uSeed;
@@ -278,6 +278,8 @@ void main() {{
         color += albedo * uLightColor[i] * diffuse * mix(open, 1., .15) * shade;
         glow += uLightColor[i] * specular(n, v, l, .10, .03) * open * .5;
     }}
+    float tears = smoothstep(uLids.y + .16, uLids.y + .05, p.y) * smoothstep(1.5, 1.1, abs(p.x));
+    for (int i = 0; i < 3; i++) glow += uLightColor[i] * tears * pow(max(dot(normalize(ball + vec3(0, .75, .2)), normalize(v + back(uLightDir[i]))), 0.), 40.) * .55;
     vec3 mirror = reflect(-v, n); float fresnel = .035 + .5 * pow5(1. - max(dot(n, v), 0.));
     for (int i = 0; i < 2; i++) glow += uCatchColor[i] * panel(mirror, back(uCatchDir[i]), uCatchSize[i]) * fresnel * smoothstep(.0, .6, lid);
     finished(color + glow);
@@ -285,51 +287,38 @@ void main() {{
 
 MOUTH_FRAGMENT = f"""{SURFACE_IN}{LIGHT}{OUTPUTS}
 uniform vec3 uColor; uniform float uWet; uniform float uDepth;  // uDepth: how fast it darkens towards the throat
+uniform int uKind; uniform float uStain; uniform sampler3D uNoise;  // uKind: 0 socket of the eye, 1 cavity, 2 gums and tongue, 3 teeth
+vec4 noise(float per_cm) {{ return texture(uNoise, vC * per_cm / 32.0) - 0.5; }}
 void main() {{
-    vec3 n = normalize(vN), v = normalize(uEye - vP), color = vec3(0);
-    float open = pow(smoothstep(4.5, 10.7, vC.z), uDepth) * .8;
+    vec3 n = normalize(vN), v = normalize(uEye - vP), color = vec3(0), albedo = uColor, bump = vec3(0);
+    vec4 middle = noise(2.5), fine = noise(9.0);
+    float open = pow(smoothstep(4.5, 10.7, vC.z), uDepth) * .8, wet = uWet, alpha = .12, through = .3;
+    if (uKind == 1) {{                        // cheeks and throat: moist folds, dark behind
+        albedo *= 1. + .5 * middle.r + .25 * fine.g; bump = .30 * middle.rgb; open *= mix(.25, 1., smoothstep(6., 10.5, vC.z));
+    }} else if (uKind == 2) {{
+        float tongue = step(vC.y, -2.3) * (1. - smoothstep(.75, 1., pow(vC.x / 1.95, 2.) + pow(max(vC.z - 7., 0.) / 2.85, 2.)));
+        float groove = exp(-vC.x * vC.x / .03) * smoothstep(.2, .7, n.y + .2);
+        vec3 papillae = vec3(.44, .17, .16) * (1. + .30 * fine.r + .35 * middle.g) * mix(1., 1.18, smoothstep(.0, .8, n.y));
+        albedo = mix(uColor * (1. + .25 * middle.r), papillae * (1. - .35 * groove), tongue);
+        float rugae = sin(vC.z * 8. + 3. * abs(vC.x) + 2. * middle.r) * smoothstep(-2.2, -1.6, vC.y) * smoothstep(7., 8.5, vC.z) * step(n.y, .2);
+        bump = mix(.22 * middle.rgb + vec3(0, 0, .35 * rugae), .55 * fine.rgb + .25 * middle.rgb, tongue);
+        wet *= mix(1., .75, tongue); alpha = mix(.14, .22, tongue);
+    }} else if (uKind == 3) {{                // enamel: ivory at the root, greyer and clearer at the edge, dark between teeth
+        bool upper = vC.y > -3.42 + .05 * (10.8 - vC.z);
+        float edge = upper ? smoothstep(-1.7, -3.35, vC.y) : smoothstep(-4.7, -3.5, vC.y);
+        vec3 out_ = normalize(vec3(vC.x, 0, (vC.z - 5.5) * .8));
+        float gap = smoothstep(.05, .75, dot(normalize(vec3(n.x, 0, n.z)), out_));
+        albedo *= mix(vec3(.86, .76, .60), vec3(1.), edge) * mix(vec3(1), vec3(.93, .87, .74), uStain);
+        albedo = mix(albedo, albedo * vec3(.86, .90, .96), smoothstep(.75, 1., edge) * .7);
+        albedo *= (1. + .10 * middle.r) * mix(vec3(.42, .33, .28), vec3(1), gap) * mix(.55, 1., smoothstep(-.15, .30, edge));
+        open *= mix(.55, 1., smoothstep(7.0, 10.2, vC.z)); bump = .05 * middle.rgb; alpha = .09; through = .45;
+    }}
+    n = normalize(n + bump);
     for (int i = 0; i < {LIGHTS}; i++) {{
-        float s = mix(lit(i, vP + n * .1, .05, .4), 1., .12);
-        color += uLightColor[i] * s * (uColor * max((dot(n, uLightDir[i]) + .3) / 1.3, 0.) + uWet * specular(n, v, uLightDir[i], .12, .03));
+        float s = mix(lit(i, vP + n * .1, .05, .4), 1., .12), gleam = specular(n, v, uLightDir[i], alpha, .035);
+        color += uLightColor[i] * s * (albedo * max((dot(n, uLightDir[i]) + through) / (1. + through), 0.) + wet * min(gleam, 5.));
     }}
     finished(color * open);
-}}"""
-
-NECKLINE = """
-uniform int uNeckline;  // crew, vneck, scoop, turtle
-// Height of the garment's edge above the canonical point, cm: positive on cloth.
-float above_edge(vec3 p) {
-    float front = cos(atan(p.x, p.z + 2.5)), edge;
-    if (uNeckline == 0) edge = mix(-12.0, -14.9, smoothstep(-.3, 1., front));
-    else if (uNeckline == 1) edge = mix(-12.0, -14.4, smoothstep(-.3, .6, front)) - 5.0 * max(0., 1. - abs(p.x) / 5.5) * step(0., p.z);
-    else if (uNeckline == 2) edge = mix(-13.4, -17.5, smoothstep(-.2, .9, front));
-    else edge = -9.6 + 0.9 * (1. - smoothstep(-.4, .9, front)) + .25 * front;
-    return edge - p.y;
-}
-"""
-
-CLOTH_FRAGMENT = f"""{SURFACE_IN}{LIGHT}{OUTPUTS}{NECKLINE}
-uniform vec3 uColor; uniform float uKnit; uniform sampler3D uNoise;
-vec4 noise(vec3 x) {{ return texture(uNoise, x / 32.0) - 0.5; }}
-void main() {{
-    vec3 n = normalize(vN), v = normalize(uEye - vP), p = vC;
-    float edge = above_edge(p);
-    if (edge < 0.0) discard;
-    vec4 fold = noise(vec3(p.x * .30, p.y * .16, p.z * .3)), ripple = noise(p * vec3(.8, .5, .8) + fold.rgb * 4.0);
-    float around = atan(p.x, p.z + 2.5), band = 1. - smoothstep(1.30, 1.42, edge);
-    float turtle = uNeckline == 3 ? 1. : 0.;
-    float ribbed = max(band, turtle * smoothstep(-13.5, -12.0, p.y));
-    float rib = cos(around * 150.0) * ribbed, stitch = noise(p * vec3(9., 13., 9.)).r;
-    n = normalize(n + vec3(.42 * fold.r + .26 * ripple.r, .24 * fold.g + .22 * ripple.g, .2 * ripple.b) * (1. - .7 * ribbed)
-                  + .22 * rib * cross(n, vec3(0, 1, 0)) + .35 * uKnit * stitch);
-    vec3 albedo = uColor * (1. + .16 * uKnit * stitch + .04 * fold.b) * mix(1., .90 + .16 * rib, ribbed);
-    albedo *= mix(.45, 1., smoothstep(0., .22, edge)) * mix(.72, 1., smoothstep(.0, .10, abs(edge - 1.36)) + turtle);
-    vec3 color = vec3(0);
-    for (int i = 0; i < {LIGHTS}; i++) {{
-        float nl = max((dot(n, uLightDir[i]) + .1) / 1.1, 0.), fuzz = pow5(1. - max(dot(n, v), 0.)) * .35;
-        color += uLightColor[i] * lit(i, vP + n * .1, .10, .3) * albedo * (nl + fuzz * max(dot(n, uLightDir[i]) + .4, 0.));
-    }}
-    finished(color);
 }}"""
 
 # ---- hair ------------------------------------------------------------------------------------------------------------
@@ -383,8 +372,6 @@ void show(vec3 place, vec3 n, vec3 p) {
     n = normalize(n); oPart = vec4(place, uPart); oShape = vec4(dot(n, uEye - p) < 0. ? -n : n, uEye.z - p.z);
 }
 """
-PART_FRAGMENT = f"""{SURFACE_IN}{NECKLINE}{TRUTH_OUTPUTS}
-uniform int uCloth;
-void main() {{ if (uCloth == 1 && above_edge(vC) < 0.) discard; show(vC, vN, vP); }}"""
+PART_FRAGMENT = f"""{SURFACE_IN}{TRUTH_OUTPUTS}void main() {{ show(vC, vN, vP); }}"""
 HAIR_PART_FRAGMENT = f"""#version 330
 in vec3 vRest; in vec3 vP; in vec3 vN;{TRUTH_OUTPUTS}void main() {{ show(vRest, vN, vP); }}"""
