@@ -208,10 +208,10 @@ void main() {
     vec4 raised = vec4(0, long_lines(side, broad, middle, fine) + neck, short_lines(side, broad, middle, fine), slackness(side)) * step(0., c.z + 2.);
     float old = smoothstep(.20, .34, noise(2.6).g + .25 * middle.b + .08 * grain.r) * step(-8., c.y);
     albedo = painted(albedo, vec3(.72, .58, .46), clamp(old * uAgeSpots, 0., 1.) * .6);
-    float made = bell(vec2((side - 4.9) / 1.5, (c.y - .7 - .35 * (side - 4.9)) / .85)) * step(3., c.z);
-    albedo = mix(albedo, albedo * uBlushColor * 1.6, clamp(uBlush * made, 0., 1.) * .75);
+    float made = bell(vec2((side - 4.7) / 2.1, (c.y - .6 - .35 * (side - 4.9)) / 1.25)) * step(3., c.z);
+    albedo = mix(albedo, albedo * uBlushColor * 1.6, clamp(uBlush * made, 0., 1.) * .5);
     float lid = bell(vec2((side - 3.15) / 1.35, (c.y - 4.15 - .12 * (side - 3.)) / .52)) * step(5., c.z);
-    albedo = mix(albedo, uShadowColor, clamp(uShadow * lid, 0., 1.) * .7);
+    albedo = mix(albedo, uShadowColor, clamp(1.6 * uShadow * lid, 0., 1.) * .8);
     float rim = face ? texture(uLips, vUV).g : 0.0;
     albedo = mix(albedo, vec3(.006, .005, .005), clamp(uLiner * rim * 1.4, 0., .93));
 
@@ -219,7 +219,7 @@ void main() {
     float lines = texture(uNoise, vec3(c.x * 5.5, c.y * .5, c.z * .5 + 3.0) / 32.0 * 3.0).g - .5;
     vec3 lip_color = uLipColor * (1.0 + .26 * lines * inner + .2 * middle.r) * mix(.86, 1.06, inner);
     albedo = mix(albedo, lip_color, lip * uLipStrength);
-    gloss = mix(gloss, .62 + .5 * lines * inner, lip); height = mix(height, .9 * lines * inner + .3 * middle.r, lip);
+    gloss = mix(gloss, .80 + .6 * lines * inner, lip); height = mix(height, .9 * lines * inner + .3 * middle.r, lip);
 
     float beard = vHairy.x * (1. - lip), dots = smoothstep(-.02, .22, grain.r);
     albedo = mix(albedo, albedo * mix(vec3(.74, .78, .84), vec3(.78), uDarkness), clamp(beard * uStubble * .7, 0., 1.));
@@ -299,7 +299,7 @@ void main() {{
         float tongue = step(vC.y, -2.3) * (1. - smoothstep(.75, 1., pow(vC.x / 1.95, 2.) + pow(max(vC.z - 7., 0.) / 2.85, 2.)));
         float groove = exp(-vC.x * vC.x / .03) * smoothstep(.2, .7, n.y + .2);
         vec3 papillae = vec3(.44, .17, .16) * (1. + .30 * fine.r + .35 * middle.g) * mix(1., 1.18, smoothstep(.0, .8, n.y));
-        albedo = mix(uColor * (1. + .25 * middle.r), papillae * (1. - .35 * groove), tongue);
+        albedo = mix(uColor * (1. + .25 * middle.r), papillae * (1. - .22 * groove), tongue);
         float rugae = sin(vC.z * 8. + 3. * abs(vC.x) + 2. * middle.r) * smoothstep(-2.2, -1.6, vC.y) * smoothstep(7., 8.5, vC.z) * step(n.y, .2);
         bump = mix(.22 * middle.rgb + vec3(0, 0, .35 * rugae), .55 * fine.rgb + .25 * middle.rgb, tongue);
         wet *= mix(1., .75, tongue); alpha = mix(.14, .22, tongue);
