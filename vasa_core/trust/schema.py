@@ -232,6 +232,13 @@ login_attempts = Table(
     Index("ix_login_attempts_address_at", "address", "at"),
 )
 
+portraits = Table(
+    "portraits",  # the picture that a consent is about, for its pages to show and to animate
+    metadata,
+    Column("consent_id", String(32), ForeignKey("consents.id"), primary_key=True),
+    Column("upload_id", String(32), ForeignKey("uploads.id"), nullable=False),
+)
+
 jobs = Table(
     "jobs",
     metadata,
