@@ -17,6 +17,7 @@ from jaxtyping import Float
 from numpy import ndarray as Array
 
 from vasa_core.world.batch import Tick, source_hash
+from vasa_core.world.detail import detail_for, texture_for
 from vasa_core.world.facekit import Number
 from vasa_core.world.looks import contact, random_looks, settled
 from vasa_core.world.people import Camera, Light, Person, random_person
@@ -120,12 +121,7 @@ def plain(value: Any, leave: str = "") -> Any:
 @lru_cache(maxsize=1)
 def renderer_for(size: int) -> Renderer:
     """This process's renderer of that size."""
-    return Renderer(size, texture=texture_for(size))
-
-
-def texture_for(size: int) -> int:
-    """Side of the skin's picture: the face takes half a frame and half the texture, so twice the frame is enough."""
-    return int(min(2048, 2 * size))
+    return Renderer(size, texture=texture_for(size), detail=detail_for(size))
 
 
 @dataclass(frozen=True, kw_only=True)

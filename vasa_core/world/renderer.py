@@ -19,6 +19,7 @@ from scipy.interpolate import CubicSpline
 from scipy.spatial import cKDTree
 
 from vasa_core.world import clothes, facial_hair, hair, materials, shaders, worn, wrinkles
+from vasa_core.world.detail import FINE, Detail, coarser, segments_for, thinned
 from vasa_core.world.facekit import (
     EYE_L,
     EYE_R,
@@ -61,8 +62,6 @@ PART_NAMES = (
     "scarf",
 )
 PART_NUMBER = {name: number for number, name in enumerate(PART_NAMES)}
-SHADOW_TILE = 1024  # pixels along a shadow map
-SHADOW_SHARE = 4  # only one strand of so many casts a shadow, a wider one
 LIGHT_TARGET = np.array([0, -1, 1], np.float32)  # what the shadow maps are centred on
 FOCUS_Z = 7.0  # depth of the eyes and lips, cm: what the camera focuses on
 VIEW_CM = 39.0  # what a picture spans at the face, near enough to choose how fine things are made
@@ -218,8 +217,8 @@ class Figure:
 class Renderer:
     """Draws people at one picture size."""
 
-    def __init__(self, size: int, kit: FaceKit | None = None, texture: int = 2048):
-        self.size, self.texture, self.kit = size, texture, kit or FaceKit()
+    def __init__(self, size: int, kit: FaceKit | None = None, texture: int = 2048, detail: Detail = FINE):
+        self.size, self.texture, self.kit, self.detail = size, texture, kit or FaceKit(), detail
         self.pixel_cm, self.average = VIEW_CM / size, worn.Head(self.kit, self.kit.neutral)
         self.gl = moderngl.create_context(standalone=True, backend="egl")  # type: ignore[arg-type]
         self._compile()
@@ -253,7 +252,7 @@ class Renderer:
         self.frame = gl.framebuffer(self.targets, gl.depth_renderbuffer(size))
         self.truth_targets = [gl.texture(size, 4, dtype="f4") for _ in range(2)]
         self.part_frame = gl.framebuffer(self.truth_targets, gl.depth_renderbuffer(size))
-        side = SHADOW_TILE * shaders.ATLAS_TILES
+        side = self.detail.shadow_tile * shaders.ATLAS_TILES
         self.atlas = gl.depth_texture((side, side))
         self.atlas.compare_func = ""
         self.atlas.filter = (moderngl.LINEAR, moderngl.LINEAR)
@@ -448,8 +447,10 @@ class Renderer:
             closeness = 1 / (gap + 0.2)
             return np.where(gap[:, 0] > 3, -99, (ground[near, 1] * closeness).sum(1) / closeness.sum(1))
 
+        detail, whole, person = self.detail, person, thinned(person, self.detail)
         head = hair.grow(kit, figure.rest, normals, person.hair, rng, shoulders)
         if head:
+            head = coarser(head, segments_for(whole.hair, detail), detail.strands)
             self._add_strands(figure, "hair", head, None)
         hanging = {
             "brows": facial_hair.grow_brows(kit, figure.rest, normals, person.brows, rng),
@@ -457,8 +458,12 @@ class Renderer:
         }
         if person.beard:
             hanging["beard"] = facial_hair.grow_beard(kit, figure.rest, normals, person.beard, rng)
-        for name, strands in hanging.items():
-            self._add_strands(figure, name, strands.on(figure.rest), strands)
+        for name, rooted in hanging.items():
+            self._add_strands(figure, name, self._hung(name, rooted, figure.rest), rooted)
+
+    def _hung(self, name: str, rooted: facial_hair.Rooted, vertices: Array) -> hair.Strands:
+        """Strands on the skin as it now is, as finely as they are drawn."""
+        return coarser(rooted.on(vertices), self.detail.segments, self.detail.strands if name == "beard" else 1)
 
     def _add_strands(
         self, figure: Figure, name: str, strands: hair.Strands, hanging: facial_hair.Rooted | None
@@ -520,9 +525,10 @@ class Renderer:
         both = np.concatenate([vertices[kit.split_vertex], kit.normals(vertices)[kit.split_vertex]], 1)
         self.moving.write(both.astype(np.float32).tobytes())
         self.fixed.write(figure.fixed.tobytes())
-        for strands in figure.strands.values():
+        for name, strands in figure.strands.items():
             if strands["hanging"]:
-                strands["buffer"].write(ribbon_vertices(strands["hanging"].on(vertices)).tobytes())
+                hung = self._hung(name, strands["hanging"], vertices)
+                strands["buffer"].write(ribbon_vertices(hung).tobytes())
 
     def shoot(self, figure: Figure, look: Look, light: Light, camera: Camera, samples: int = 64) -> Shot:
         """The mean of `samples` passes."""
@@ -599,9 +605,10 @@ class Renderer:
         self.shadow_frame.use()
         self.shadow_frame.clear(depth=1.0)
         self.gl.enable_only(moderngl.DEPTH_TEST)
+        side, casts = self.detail.shadow_tile, "solid" if self.detail.inside else "skin"
         for tile, ((direction, _), matrix) in enumerate(zip(lights, matrices, strict=True)):
             row, column = divmod(tile, shaders.ATLAS_TILES)
-            self.gl.viewport = (column * SHADOW_TILE, row * SHADOW_TILE, SHADOW_TILE, SHADOW_TILE)
+            self.gl.viewport = (column * side, row * side, side, side)
             for name in ("shadow", "hair_shadow"):
                 assign(
                     self.programs[name],
@@ -610,13 +617,13 @@ class Renderer:
                     uWiden=2.5,
                     uFollows=0,
                 )
-            self._head_array("shadow", "solid").render()
+            self._head_array("shadow", casts).render()
             for piece, arrays in figure.pieces:
                 if piece.stuff.opacity > DARK_GLASS:
                     arrays["shadow"].render()
             if "hair" in figure.strands:
-                thinned = figure.strands["hair"]["arrays"]["hair_shadow"]
-                thinned.render(vertices=thinned.vertices // SHADOW_SHARE // 6 * 6)
+                some = figure.strands["hair"]["arrays"]["hair_shadow"]
+                some.render(vertices=some.vertices // self.detail.shadow_share // 6 * 6)
 
     def _draw_head(self, figure: Figure, eyes: dict) -> None:
         gl, mouth = self.gl, self.programs["mouth"]
