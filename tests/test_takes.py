@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from vasa_core.latents import EXPRESSION, MOTION
-from vasa_core.train.takes import Takes, packed, random_windows, scripts_from
+from vasa_core.train.takes import Takes, packed, random_windows
 from vasa_core.world.performer import Mood, Performance
+from vasa_core.world.scripts import scripts_from
 from vasa_core.world.voices import Phone, Utterance
 
 

@@ -31,7 +31,6 @@ from vasa_core.speech import SpeechEncoder, load_speech_encoder
 from vasa_core.stream import LOOKAHEAD, generate_motion
 from vasa_core.surface import LOWER_LIDS, LOWER_LIP, UPPER_LIDS, UPPER_LIP, Surface, load_surface
 from vasa_core.train.takes import (
-    Script,
     Takes,
     cached,
     fingerprint,
@@ -40,10 +39,10 @@ from vasa_core.train.takes import (
     packed,
     performed,
     random_windows,
-    scripts_from,
 )
 from vasa_core.world import performer, voices
 from vasa_core.world.performer import BILABIALS, Mood, perform
+from vasa_core.world.scripts import Script, scripts_from
 
 CODE = slice(POSE, POSE + EXPRESSION)
 # Paper section 3.2, but for the past (0.5 there): our first window has one too, the portrait at rest, and joining

@@ -8,7 +8,7 @@ from the distance asked for, as the transformer sees it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,28 +17,16 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from vasa_core.clock import FRAME_RATE_HZ, SAMPLE_RATE_HZ
+from vasa_core.clock import FRAME_RATE_HZ
 from vasa_core.controls import EMOTIONS
 from vasa_core.geometry import CAMERA_DISTANCE_CM
 from vasa_core.latents import MOTION
 from vasa_core.motion import TRANSLATION_Z, Conditions
 from vasa_core.speech import SpeechEncoder
 from vasa_core.surface import Surface
-from vasa_core.world.performer import Mood, Performance, perform
-from vasa_core.world.voices import Phone, Utterance
-
-TAKE_S = (10.0, 20.0)
-IDLE_SHARE = 0.06  # takes without a word, so that silence is lived through and not guessed
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Script:
-    """What is heard in one take and which phones it says when."""
-
-    sound: Float[Tensor, " sample"]
-    phones: tuple[Phone, ...]
-    speaker: str
-    language: str
+from vasa_core.world import scripts as world_scripts
+from vasa_core.world.performer import Mood, Performance
+from vasa_core.world.scripts import Script, random_mood
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,95 +46,13 @@ class Takes:
         return float(self.lengths.sum()) / FRAME_RATE_HZ / 3600
 
 
-def scripts_from(utterances: Sequence[Utterance], rng: np.random.Generator) -> Iterator[Script]:
-    """Every utterance once, those of a speaker joined to takes, with idle takes among them."""
-    by_speaker: dict[str, list[Utterance]] = {}
-    for utterance in utterances:
-        by_speaker.setdefault(utterance.speaker, []).append(utterance)
-    for speaker in by_speaker:
-        mine = by_speaker[speaker]
-        rng.shuffle(mine)  # type: ignore[arg-type]
-        while mine:
-            if rng.random() < IDLE_SHARE:
-                yield _idle(speaker, rng)
-            length_s, chosen = rng.uniform(*TAKE_S), [mine.pop()]
-            while mine and sum(u.duration_s for u in chosen) < length_s:
-                chosen.append(mine.pop())
-            yield _joined(chosen, rng)
-
-
-def _hush(seconds: float, level: float, rng: np.random.Generator) -> np.ndarray:
-    """Silence as recordings have it: exact zeros at level 0, else faint noise."""
-    return (level * rng.normal(size=int(seconds * SAMPLE_RATE_HZ))).astype(np.float32)
-
-
-def _idle(speaker: str, rng: np.random.Generator) -> Script:
-    level = rng.choice([0.0, 10 ** rng.uniform(-4.5, -2.0)])
-    sound = _hush(rng.uniform(6, 14), level, rng)
-    phones = (Phone(label="SIL", start_s=0.0, end_s=len(sound) / SAMPLE_RATE_HZ),)
-    return Script(sound=torch.from_numpy(sound), phones=phones, speaker=speaker, language="none")
-
-
-def _joined(chosen: list[Utterance], rng: np.random.Generator) -> Script:
-    """Utterances with pauses between them, at one loudness, in one room."""
-    level = rng.choice([0.0, 10 ** rng.uniform(-4.5, -3.0)])
-    pieces, phones, now = [], [], 0.0
-    for place, utterance in enumerate(chosen):
-        pause_s = rng.uniform(0.0, 0.6) if place == 0 else rng.lognormal(-0.9, 0.7)
-        pause = _hush(min(pause_s, 3.0), level, rng)
-        if len(pause):
-            phones.append(Phone(label="SIL", start_s=now, end_s=now + len(pause) / SAMPLE_RATE_HZ))
-        now += len(pause) / SAMPLE_RATE_HZ
-        phones += [Phone(label=p.label, start_s=now + p.start_s, end_s=now + p.end_s) for p in utterance.phones]
-        pieces += [pause, utterance.sound.numpy()]
-        now += len(utterance.sound) / SAMPLE_RATE_HZ
-    ending = _hush(rng.uniform(0.0, 0.8), level, rng)
-    phones.append(Phone(label="SIL", start_s=now, end_s=now + len(ending) / SAMPLE_RATE_HZ))
-    sound = _coloured(np.concatenate([*pieces, ending]), rng)
-    language, speaker = chosen[0].language, chosen[0].speaker
-    return Script(sound=torch.from_numpy(sound), phones=_merged(phones), speaker=speaker, language=language)
-
-
-def _merged(phones: list[Phone]) -> tuple[Phone, ...]:
-    """Neighbouring silences as one: a pause is as long as the mouth has time to rest."""
-    merged: list[Phone] = []
-    for phone in phones:
-        if merged and phone.label == merged[-1].label == "SIL":
-            phone = Phone(label="SIL", start_s=merged.pop().start_s, end_s=phone.end_s)
-        merged.append(phone)
-    return tuple(merged)
-
-
-def _coloured(sound: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Louder or softer, one time in three with noise 10 to 30 dB below."""
-    sound = sound * 10 ** (rng.uniform(-14, 6) / 20)
-    if rng.random() < 0.33:
-        power = float(np.sqrt(np.mean(sound**2)) + 1e-6)
-        hiss = np.cumsum(rng.normal(size=len(sound))) if rng.random() < 0.5 else rng.normal(size=len(sound))
-        hiss = hiss - np.convolve(hiss, np.ones(400) / 400, mode="same")
-        sound = sound + hiss / hiss.std() * power * 10 ** (-rng.uniform(10, 30) / 20)
-    return np.clip(sound, -1, 1).astype(np.float32)
-
-
-def random_mood(rng: np.random.Generator) -> Mood:
-    """Half of the time plain, else looking elsewhere, nearer or farther, or in one of the emotions."""
-    gaze = np.deg2rad(rng.normal(0, 1.5, 2))
-    if rng.random() < 0.45:
-        gaze = np.deg2rad([rng.uniform(-30, 30), rng.uniform(-20, 20)])
-    distance = float(rng.uniform(0.75, 1.4)) if rng.random() < 0.4 else 1.0
-    emotion = str(rng.choice(EMOTIONS[1:])) if rng.random() < 0.5 else "neutral"
-    intensity = 0.0 if emotion == "neutral" else float(rng.uniform(0.3, 1.0))
-    return Mood(gaze=(float(gaze[0]), float(gaze[1])), head_distance=distance, emotion=emotion, intensity=intensity)
-
-
 def packed(
     performance: Performance, dynamics_from_expression: Float[np.ndarray, "expression=48 weights=57"]
 ) -> Float[Tensor, "frame motion=56"]:
     """Head pose, expression code, gaze; z counted from the distance asked for."""
-    code = performance.expression @ dynamics_from_expression.T
-    motion = np.concatenate([performance.head_pose, code, performance.gaze], axis=1).astype(np.float32)
+    motion = performance.motion(dynamics_from_expression).packed()
     motion[:, TRANSLATION_Z] += (performance.mood.head_distance - 1) * CAMERA_DISTANCE_CM
-    return torch.from_numpy(motion)
+    return motion
 
 
 def emotion_vector(mood: Mood) -> list[float]:
@@ -167,7 +73,7 @@ def performed(scripts: Sequence[Script], surface: Surface, ways: int, rng: np.ra
     for script in scripts:
         for _ in range(ways):
             moods.append(random_mood(rng))
-            done = perform(script.phones, script.sound.numpy(), moods[-1], rng)
+            done = world_scripts.performed(script, moods[-1], rng)
             motions.append(packed(done, surface.dynamics_from_expression).half())
     lengths = torch.tensor([len(motion) for motion in motions])
     return {

@@ -83,6 +83,8 @@ class Utterance:
     speaker: str
     language: str
     source: str
+    beat_s: float = 0.0
+    """Of a sung phrase; 0 when it is spoken."""
 
     @property
     def duration_s(self) -> float:
