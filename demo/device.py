@@ -1,6 +1,7 @@
 """The server's side of the one device: whose turn it is, what the worker is told, and what becomes of it when it dies.
 
-One thread. Pictures go before clips, since a person waits with a finger on a slider; live sessions queue like clips.
+One thread. What is quick (a picture, a look at a consent) goes before clips, since a person waits with a finger on a
+slider; live sessions queue like clips.
 """
 
 from __future__ import annotations
@@ -56,9 +57,9 @@ class Live(Protocol):
 
 
 @dataclass
-class _Still:
+class _Question:
     message: dict[str, Any]
-    picture: Future[dict[str, Any]]
+    answer: Future[dict[str, Any]]
 
 
 @dataclass
@@ -74,7 +75,7 @@ class Device:
     progress: dict[str, Progress] = field(default_factory=dict)
     lives: dict[str, Live] = field(default_factory=dict)
     ready: Event = field(default_factory=Event)
-    _stills: queue.Queue[_Still] = field(default_factory=queue.Queue)
+    _questions: queue.Queue[_Question] = field(default_factory=queue.Queue)
     _cancelled: set[str] = field(default_factory=set)
     _woken: Event = field(default_factory=Event)
     _stopping: Event = field(default_factory=Event)
@@ -106,15 +107,15 @@ class Device:
         with self._lock:
             self._cancelled.add(job_id)
 
-    def still(self, message: dict[str, Any]) -> dict[str, Any]:
-        """One picture from the worker, as soon as the work at hand is done; refuses when that takes too long."""
-        asked = _Still({"do": "still", **message}, Future())
-        self._stills.put(asked)
+    def ask(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Something quick from the worker, as soon as the work at hand is done; refuses when that takes too long."""
+        asked = _Question(message, Future())
+        self._questions.put(asked)
         self._woken.set()
         try:
-            return asked.picture.result(timeout=self.limits.wait_s)
+            return asked.answer.result(timeout=self.limits.wait_s)
         except TimeoutError:
-            asked.picture.cancel()
+            asked.answer.cancel()
             raise Busy("The device is busy with somebody's clip; try again in a moment.") from None
 
     @property
@@ -143,7 +144,7 @@ class Device:
             self._lose_child()
             self._start_child()
         try:
-            self._paint(self._stills.get_nowait())
+            self._reply(self._questions.get_nowait())
             return True
         except queue.Empty:
             pass
@@ -160,16 +161,16 @@ class Device:
                 self._cancelled.discard(job.id)
         return True
 
-    def _paint(self, still: _Still) -> None:
-        if not still.picture.set_running_or_notify_cancel():
+    def _reply(self, asked: _Question) -> None:
+        if not asked.answer.set_running_or_notify_cancel():
             return
         try:
-            answer = self._answer(still.message, lambda: None, self.limits.wait_s, lambda news, payload: None)
-            still.picture.set_result(answer)
+            answer = self._answer(asked.message, lambda: None, self.limits.wait_s, lambda news, payload: None)
+            asked.answer.set_result(answer)
         except (VasaError, ChildDied) as fault:
-            still.picture.set_exception(fault if isinstance(fault, VasaError) else VasaError(BROKEN))
+            asked.answer.set_exception(fault if isinstance(fault, VasaError) else VasaError(BROKEN))
         except Exception as fault:
-            still.picture.set_exception(fault)
+            asked.answer.set_exception(fault)
 
     def _do(self, job: Job) -> None:
         live = self.lives.get(job.id)
@@ -191,7 +192,7 @@ class Device:
         except Exception:
             LOG.exception("a job failed on the server's side")
             state, said, answer = "failed", "Something went wrong on our side; try again.", {}
-        self.jobs.end(job.id, state, said, answer.get("clip"))
+        self.jobs.end(job.id, state, said, answer.get("clip"), answer.get("made"))
         if live is not None:
             live.finish(said)
 

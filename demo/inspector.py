@@ -123,6 +123,7 @@ def _inspected_sound(path: Path, found: str | None, longest_s: float) -> dict[st
                 raise BadSound("There is no sound in this file; choose one with an audio track.")
             seconds = 0.0
             for frame in file.decode(stream):  # what is declared may be wrong; what decodes is not
+                assert isinstance(frame, av.AudioFrame)
                 seconds += frame.samples / frame.sample_rate
                 if seconds > longest_s:
                     raise BadSound(f"The sound is longer than {longest_s:g} seconds; cut it.")

@@ -74,16 +74,24 @@ class Jobs:
             note("job_started", row.account_id, job=row.id, waited_s=round((now - row.queued_at).total_seconds(), 3))
         return _job(row)
 
-    def end(self, job_id: str, state: str, message: str | None = None, clip_id: str | None = None) -> bool:
-        """Ends a job that has not ended yet; says whether it did."""
+    def end(
+        self,
+        job_id: str,
+        state: str,
+        message: str | None = None,
+        clip_id: str | None = None,
+        made: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """Ends a job that has not ended yet; says whether it did. `made` tells about the clip, beside the request."""
         with self.audit.writing() as note:
             living = (jobs.c.id == job_id, jobs.c.state.in_(UNDER_WAY))
-            account_id = note.connection.execute(select(jobs.c.account_id).where(*living)).scalar()
-            if account_id is None:
+            row = note.connection.execute(select(jobs.c.account_id, jobs.c.request).where(*living)).first()
+            if row is None:
                 return False
-            fields = {"state": state, "message": message, "clip_id": clip_id, "ended_at": self.now()}
+            fields: dict[str, Any] = {"state": state, "message": message, "clip_id": clip_id, "ended_at": self.now()}
+            fields["request"] = {**row.request, "made": dict(made)} if made else row.request
             note.connection.execute(update(jobs).where(jobs.c.id == job_id).values(**fields))
-            note(ENDS[state], account_id, job=job_id, clip=clip_id)
+            note(ENDS[state], row.account_id, job=job_id, clip=clip_id)
         return True
 
     def cancel_waiting(self, account: Account, job_id: str) -> bool:
@@ -108,6 +116,12 @@ class Jobs:
         query = select(jobs).where(jobs.c.account_id == account.id).order_by(jobs.c.queued_at.desc()).limit(newest)
         with self.audit.store.reading() as connection:
             return [_job(row) for row in connection.execute(query)]
+
+    def of_clip(self, clip_id: str) -> Job | None:
+        """The job that made a clip."""
+        with self.audit.store.reading() as connection:
+            row = connection.execute(select(jobs).where(jobs.c.clip_id == clip_id)).first()
+        return _job(row) if row is not None else None
 
     def places(self) -> dict[str, int]:
         """Of every waiting job: 1 when it is next, and so on, as the turns would go from here."""

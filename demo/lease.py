@@ -46,8 +46,8 @@ class LiveSession:
         self._outgoing: queue.Queue[tuple[dict[str, Any], bytes] | None] = queue.Queue(MESSAGES_WAITING)
         self._gone = Event()
         self.begun, self.over = asyncio.Event(), asyncio.Event()
-        self.job_id, self.message = "", None
-        self.message: str | None
+        self.job_id = ""
+        self.message: str | None = None
 
     async def queue(self, account: Account, request: Mapping[str, Any]) -> None:
         """Takes a place in the queue."""

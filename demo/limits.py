@@ -7,6 +7,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, fields
 from threading import Lock
+from typing import Any
 
 from vasa_core.errors import BadOption, Busy
 
@@ -57,7 +58,8 @@ def limits_from(environment: Mapping[str, str]) -> Limits:
     given = {name: text for name, text in environment.items() if name.startswith(PREFIX)}
     if unknown := sorted(given.keys() - known.keys()):
         raise BadOption(f"There is no limit {unknown[0]}; there are {', '.join(sorted(known))}.")
-    return Limits(**{known[name].name: _number(name, text) for name, text in given.items()})
+    numbers: dict[str, Any] = {known[name].name: _number(name, text) for name, text in given.items()}
+    return Limits(**numbers)
 
 
 def _number(name: str, text: str) -> float | int:

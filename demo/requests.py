@@ -90,7 +90,7 @@ class LiveRequest:
     portrait: str
     controls: Wishes = field(default_factory=dict)
     seed: int = 0
-    size: int = 256
+    size: int = 512
     fps: int = 25
     language: str | None = None
 

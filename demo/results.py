@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import io
 import re
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from fastapi import APIRouter, File, Form, Request, UploadFile
+import av
+from fastapi import APIRouter, File, Form, HTTPException, Request, UploadFile
+from PIL import Image
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, JSONResponse, Response
 
 from demo.limits import Rate
 from demo.security import Refusals
 from demo.services import Services
-from vasa_core.errors import AccessRefused, BadOption, ClipRefused, ConsentRefused, VasaError
+from vasa_core.errors import AccessRefused, BadOption, Busy, ClipRefused, ConsentRefused, StoreFault, VasaError
+from vasa_core.pictures import load_picture
 from vasa_core.trust.accounts import Account
 
 ID = re.compile(r"[0-9a-f]{32}")
 PRIVATE = {"Cache-Control": "private, no-store"}
+THUMBNAIL_PX = 240
 TOLD_AGAIN_S = 600.0
 """A player fetches one clip in many pieces: the audit hears of it once in this time."""
 
 
 def router(services: Services, refusals: Refusals) -> APIRouter:
-    """/clips, /stills and /uploads."""
+    """/clips, /stills, /uploads and the pictures of consents."""
     routes = APIRouter()
     told = Rate(1, TOLD_AGAIN_S)
 
@@ -48,6 +54,24 @@ def router(services: Services, refusals: Refusals) -> APIRouter:
             path, media_type="video/mp4", headers=PRIVATE, filename=f"{name[:8]}.mp4", content_disposition_type=kind
         )
 
+    @routes.get("/clips/{name}.jpg")
+    async def poster(request: Request, name: str) -> Response:
+        _, path = await mine(request, lambda a, n: services.clip(a, n).path, name)
+        return Response(await run_in_threadpool(first_frame, path), media_type="image/jpeg", headers=PRIVATE)
+
+    @routes.get("/clips/{name}.vtt")
+    async def captions(request: Request, name: str) -> Response:
+        account, _ = await mine(request, lambda a, n: services.clip(a, n).path, name)
+        words = await run_in_threadpool(services.captions, account, name)
+        if words is None:
+            raise HTTPException(404)
+        return Response(words, media_type="text/vtt", headers=PRIVATE)
+
+    @routes.get("/consents/{name}.jpg")
+    async def portrait(request: Request, name: str) -> Response:
+        _, path = await mine(request, services.consent_picture, name)
+        return Response(await run_in_threadpool(thumbnail, path), media_type="image/jpeg", headers=PRIVATE)
+
     @routes.api_route("/stills/{name}.jpg", methods=["GET", "HEAD"])
     async def still(request: Request, name: str) -> Response:
         _, path = await mine(request, services.still_path, name)
@@ -61,11 +85,29 @@ def router(services: Services, refusals: Refusals) -> APIRouter:
     return routes
 
 
+def first_frame(clip: Path) -> bytes:
+    """The first frame of a clip, with its label and its mark in it, as JPEG."""
+    with av.open(str(clip)) as file:
+        frame = next(file.decode(video=0))
+    return _as_jpeg(frame.to_image())
+
+
+def thumbnail(picture: Path) -> bytes:
+    """A small view of a portrait, for who looks at its consent."""
+    small = Image.fromarray(load_picture(picture))
+    small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
+    return _as_jpeg(small)
+
+
+def _as_jpeg(image: Image.Image) -> bytes:
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=88)
+    return out.getvalue()
+
+
 def _kept(services: Services, account: Account, file: UploadFile, kind: str) -> str:
     folder = services.registry.files / "unfinished"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    import tempfile
-
     with tempfile.NamedTemporaryFile(dir=folder) as copy:
         while piece := file.file.read(1 << 20):
             copy.write(piece)
@@ -75,5 +117,5 @@ def _kept(services: Services, account: Account, file: UploadFile, kind: str) -> 
 
 def status_of(refusal: VasaError) -> int:
     """How HTTP calls a refusal."""
-    kinds = ((AccessRefused, 403), (ConsentRefused, 403), (ClipRefused, 404), (BadOption, 400))
+    kinds = ((AccessRefused, 403), (ConsentRefused, 403), (ClipRefused, 404), (Busy, 429), (StoreFault, 503))
     return next((status for kind, status in kinds if isinstance(refusal, kind)), 400)

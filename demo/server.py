@@ -22,6 +22,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from demo import account_routes, pages, results
 from demo.account_routes import SignIn, cookie_name
+from demo.consents import Consents
 from demo.device import Device, remove_unfinished
 from demo.gate import MOUNT, Gate
 from demo.jobs import Jobs
@@ -31,7 +32,7 @@ from demo.security import Guard, Refusals
 from demo.services import Services
 from demo.sessions import Logins, Sessions
 from demo.settings import Settings
-from demo.uploads import Uploads
+from demo.uploads import Inspector, Uploads
 from demo.worker import MEMORY
 from vasa_core.errors import SignInRefused, VasaError
 from vasa_core.trust.accounts import Accounts
@@ -85,9 +86,11 @@ def open_services(settings: Settings) -> Services:
         lambda pid: remove_unfinished(registry.files, pid), environment,
     )  # fmt: skip
     still_rate = Rate(settings.limits.stills_per_minute, 60)
+    book = Consents(registry, uploads, device)
     services = Services(
-        settings, registry, accounts, sessions, queue, uploads, device, cookie_name(settings), still_rate
-    )
+        settings, registry, accounts, sessions, queue, uploads, device, book, Inspector(), cookie_name(settings),
+        still_rate,
+    )  # fmt: skip
     return services
 
 
@@ -105,6 +108,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         finally:
             await run_in_threadpool(services.device.stop)
             services.uploads.inspector.close()
+            services.examiner.close()
 
 
 def _mount_gradio(app: FastAPI, services: Services) -> None:

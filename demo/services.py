@@ -5,37 +5,45 @@ Refusals are `VasaError`s, one sentence each. Every method takes the account fir
 
 from __future__ import annotations
 
+import hmac
 import secrets
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
 
+from demo.captions import webvtt
+from demo.consents import Consents, ConsentView
 from demo.device import Device, Progress
 from demo.jobs import UNDER_WAY, Job, Jobs
 from demo.lease import LiveSession
 from demo.limits import Rate
-from demo.requests import ClipRequest, LiveRequest, Request, StillRequest, as_json
+from demo.requests import ClipRequest, LiveRequest, StillRequest, as_json
+from demo.security import SAFE_METHODS
 from demo.sessions import Sessions
 from demo.settings import Settings
-from demo.uploads import Uploads
+from demo.uploads import Inspector, Uploads
 from vasa_core import assets
-from vasa_core.errors import AccessRefused, BadOption, ConsentRefused, SignInRefused
+from vasa_core.errors import AccessRefused, BadOption, ClipRefused, ConsentRefused, SignInRefused
 from vasa_core.trust.accounts import Account, Accounts
 from vasa_core.trust.chain import Entry, Verdict
-from vasa_core.trust.consent import ConsentRecord
 from vasa_core.trust.registry import Registry
 from vasa_core.trust.shelf import Clip
 
-__all__ = ["ClipRequest", "ClipView", "ConsentView", "JobView", "LiveRequest", "Services", "StillRequest", "StillView"]
+__all__ = [
+    "ClipRequest", "ClipView", "ConsentView", "JobView", "LiveRequest", "Services", "StillRequest", "StillView",
+]  # fmt: skip
 
 STILL_KEPT_S = 600.0
+TRAIL_SEARCHED = 5000
+"""A search in the audit goes back so many entries."""
 STILLS_KEPT = 2000
 
 
@@ -78,27 +86,22 @@ class StillView:
     seconds: float
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ConsentView:
-    """A consent as whoever may see it sees it; `state` is pending, active, revoked or expired."""
-
-    id: str
-    name: str
-    state: str
-    sentence: str
-    portrait: str | None
-    recorded_by: str
-    expires_on: str
-    mine: bool
-    approvable: bool
-
-
 @dataclass(frozen=True, slots=True)
 class _Still:
     owner: str
     path: Path
     consent_id: str | None
     made_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Portrait:
+    path: Path
+    consent_id: str | None
+
+    @property
+    def told(self) -> dict[str, str | None]:
+        return {"portrait": str(self.path), "consent": self.consent_id}
 
 
 @dataclass
@@ -112,6 +115,8 @@ class Services:
     queue: Jobs
     uploads: Uploads
     device: Device
+    consent_book: Consents
+    examiner: Inspector
     cookie: str
     still_rate: Rate
     _stills: OrderedDict[str, _Still] = field(default_factory=OrderedDict)
@@ -125,7 +130,15 @@ class Services:
         account = self.sessions.find(cookies.get(self.cookie))
         if account is None:
             raise SignInRefused("Your session is over; sign in again.")
+        if isinstance(request, Request) and request.method not in SAFE_METHODS:
+            self._check_token(account, request)
         return account
+
+    def _check_token(self, account: Account, request: Request) -> None:
+        """What changes something shows the session's own word, besides coming from our own pages."""
+        if not hmac.compare_digest(request.headers.get("x-csrf", "").encode(), account.csrf.encode()):
+            self.registry.audit.append("access_refused", account.id, why="forged_form")
+            raise AccessRefused("This page was too old; reload it.")
 
     def _check_role(self, account: Account, role: str) -> None:
         """Asked of the database and not of the value in hand: a page may hold it for an hour."""
@@ -172,13 +185,21 @@ class Services:
 
     def clips(self, account: Account) -> list[ClipView]:
         """The clips of this account, newest first; also those that its consent no longer lets be seen, and why."""
-        requests = {job.clip_id: job.request for job in self.queue.all_of(account, 500) if job.clip_id}
+        requests = {job.clip_id: job.request for job in self.queue.all_of(account, 1000) if job.clip_id}
         return [self._clip_view(clip, requests.get(clip.id, {})) for clip in self.registry.clips(account.id)]
 
     def clip(self, account: Account, clip_id: str) -> Clip:
         """The file of a clip, if this account may see it now."""
         self._check_role(account, "viewer")
         return self.registry.servable(clip_id, account.id, account.role)
+
+    def captions(self, account: Account, clip_id: str) -> str | None:
+        """What is said in a clip, as WebVTT, where the words are known."""
+        self.clip(account, clip_id)
+        job = self.queue.of_clip(clip_id)
+        if job is None or not job.request.get("text"):
+            return None
+        return webvtt(job.request["text"], 0.0, job.request.get("made", {}).get("duration_s", 0.0))
 
     def delete_clip(self, account: Account, clip_id: str) -> None:
         """Deletes a clip; its owner and administrators may."""
@@ -194,8 +215,8 @@ class Services:
         portrait, start = self._portrait(account, request.portrait), time.perf_counter()
         still_id, folder = secrets.token_hex(16), self.registry.files / "stills"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        asked = {"request": as_json(request), "portrait": str(portrait), "owner": account.id}
-        made = self.device.still({**asked, "out": str(folder / f"{still_id}.jpg")})
+        asked = {"request": as_json(request), **portrait.told, "owner": account.id}
+        made = self.device.ask({"do": "still", **asked, "out": str(folder / f"{still_id}.jpg")})
         self._stills[still_id] = _Still(account.id, Path(made["path"]), made["consent"], time.monotonic())
         self._forget_stills()
         return StillView(id=still_id, url=f"/stills/{still_id}.jpg", seconds=time.perf_counter() - start)
@@ -229,24 +250,54 @@ class Services:
         known = self.accounts.with_id(account.id)
         sees_all = known is not None and known.is_at_least("reviewer")
         found = self.registry.consents() if sees_all else self.registry.consents(usable_by=account.id)
-        return [self._consent_view(account, record) for record in found]
+        return [self.consent_book.view(account, record) for record in found]
 
     def approve(self, account: Account, consent_id: str) -> ConsentView:
         """A second person's yes to a signed statement."""
         self._check_role(account, "reviewer")
-        return self._consent_view(account, self.registry.approve(consent_id, account.id))
+        return self.consent_book.view(account, self.registry.approve(consent_id, account.id))
 
     def revoke(self, account: Account, consent_id: str, why: str = "") -> ConsentView:
         """Takes a consent back, at once: who recorded it, who may use it, or an administrator."""
         record = self.registry.consent(consent_id)
         if account.id not in (record.recorded_by, record.granted_to):
             self._check_role(account, "administrator")
-        return self._consent_view(account, self.registry.revoke(consent_id, account.id, why.strip()[:500]))
+        revoked = self.registry.revoke(consent_id, account.id, why.strip()[:500])
+        self.consent_book.forget_picture(consent_id)
+        return self.consent_book.view(account, revoked)
 
-    def trail(self, account: Account, newest: int = 200, event: str | None = None) -> list[Entry]:
-        """The newest entries of the audit, in order."""
+    def begin_capture(self, account: Account) -> tuple[str, str]:
+        """A phrase to say before the camera, good once and for a short while; and its id."""
+        self._check_role(account, "reviewer")
+        return self.consent_book.challenge(account)
+
+    def finish_capture(
+        self, account: Account, challenge: str, portrait: str, stills: list[str], sound: str, name: str, until: date
+    ) -> ConsentView:
+        """The consent that a capture proves, or the refusal that says what was not seen or heard."""
+        self._check_role(account, "reviewer")
+        return self.consent_book.capture(account, challenge, portrait, stills, sound, name, until)
+
+    def submit_statement(self, account: Account, portrait: str, statement: str, name: str, until: date) -> ConsentView:
+        """A signed statement about an uploaded portrait; it waits for a second person's approval."""
+        self._check_role(account, "reviewer")
+        return self.consent_book.hand_in(account, portrait, statement, name, until)
+
+    def consent_picture(self, account: Account, consent_id: str) -> Path:
+        """The picture a consent is about, for those who may see the consent."""
+        if consent_id not in {view.id for view in self.consents(account)}:
+            raise ClipRefused("There is no such picture for you.")
+        path = self.consent_book.picture(consent_id)
+        if path is None:
+            raise ClipRefused("There is no such picture for you.")
+        return path
+
+    def trail(self, account: Account, newest: int = 200, like: str = "") -> list[Entry]:
+        """The newest entries of the audit, the newest first; those in which a word stands, where one is given."""
         self._check_role(account, "administrator")
-        return self.registry.audit.entries(newest=min(newest, 1000), event=event)
+        entries = reversed(self.registry.audit.entries(newest=newest if not like else TRAIL_SEARCHED))
+        found = (e for e in entries if like in f"{e.event} {e.actor} {' '.join(map(str, e.facts.values()))}")
+        return list(islice(found, newest))
 
     def chain(self, account: Account) -> Verdict:
         """Whether the audit's chain is whole."""
@@ -265,10 +316,11 @@ class Services:
         account = self.accounts.with_id(job.account_id)
         if account is None:
             raise AccessRefused("The account was closed.")
-        request: Request = (ClipRequest if job.kind == "clip" else LiveRequest)(**job.request)
+        asked_for = {name: value for name, value in job.request.items() if name != "made"}
+        request: ClipRequest | LiveRequest = (ClipRequest if job.kind == "clip" else LiveRequest)(**asked_for)
         request.check(self.settings.limits)
-        asked = {"request": as_json(request), "portrait": str(self._portrait(account, request.portrait))}
-        asked["language"] = request.language
+        portrait = self._portrait(account, request.portrait)
+        asked = {"request": as_json(request), **portrait.told, "language": request.language}
         return asked if isinstance(request, LiveRequest) else asked | self._prepared_clip(account, job, request)
 
     def _prepared_clip(self, account: Account, job: Job, request: ClipRequest) -> dict[str, Any]:
@@ -288,28 +340,26 @@ class Services:
 
     # ---- what they share -------------------------------------------------------------------------------------------
 
-    def _portrait(self, account: Account, portrait: str) -> Path:
-        """Where the portrait lies: one of our cast, or an upload of this account with a consent that stands.
+    def _portrait(self, account: Account, portrait: str) -> _Portrait:
+        """One of our cast; or the picture of a consent that stands and that this account may use.
 
-        Whether the consent is for this very picture the worker finds out, when it looks at it.
+        Whether the picture is still the one that was agreed to the worker finds out, when it looks at it.
         """
         cast = {path.stem: path for path in assets.portraits()}
         if portrait in cast:
-            return cast[portrait]
+            return _Portrait(cast[portrait], None)
         self._check_role(account, "reviewer")
-        path = self.uploads.path(account, portrait, "picture")
-        standing = [c for c in self.registry.consents(state="active", usable_by=account.id) if self._stands(c)]
-        if not standing:
-            self.registry.audit.append("refused", account.id, reason="no_consent", upload=portrait)
+        usable = {record.id: record for record in self.registry.consents(usable_by=account.id)}
+        path = self.consent_book.picture(portrait) if portrait in usable else None
+        if path is None:
+            self.registry.audit.append("refused", account.id, reason="no_consent", portrait=portrait)
             raise ConsentRefused("Nobody has recorded a consent for this portrait; record one first.", "no_consent")
-        return path
-
-    def _stands(self, record: ConsentRecord) -> bool:
         try:
-            record.check_live(self.registry.today)
-        except ConsentRefused:
-            return False
-        return True
+            usable[portrait].check_live(self.registry.today)
+        except ConsentRefused as refusal:
+            self.registry.audit.append("refused", account.id, reason=refusal.code, consent=portrait)
+            raise
+        return _Portrait(path, portrait)
 
     def _job_view(self, job: Job, places: Mapping[str, int]) -> JobView:
         progress = self.device.progress.get(job.id, Progress())
@@ -326,22 +376,10 @@ class Services:
             reason = None if clip.expires_at > self.registry.clock() else "Its time is over."
         except ConsentRefused as refusal:
             reason = str(refusal)
+        made = request.get("made", {})
         return ClipView(
-            id=clip.id, title=clip.title, made_at=clip.made_at, owner=clip.owner, servable=reason is None,
-            reason=reason, duration_s=0.0, words=request.get("text"), language=request.get("language"),
-        )  # fmt: skip
-
-    def _consent_view(self, account: Account, record: ConsentRecord) -> ConsentView:
-        try:
-            record.check_live(self.registry.today)
-            state, sentence = "active", f"May be used until {record.expires_on}."
-        except ConsentRefused as refusal:
-            state, sentence = ("expired" if record.state == "active" else record.state), str(refusal)
-        own = account.id in (record.recorded_by, record.granted_to)
-        return ConsentView(
-            id=record.id, name=self.registry.name_of(record.subject_id) or "(name erased)", state=state,
-            sentence=sentence, portrait=None, recorded_by=record.recorded_by, expires_on=str(record.expires_on),
-            mine=own, approvable=record.state == "pending" and not own,
+            id=clip.id, title=clip.title, made_at=clip.made_at, owner=clip.owner, servable=reason is None, reason=reason,
+            duration_s=made.get("duration_s", 0.0), words=request.get("text"), language=request.get("language"),
         )  # fmt: skip
 
     def _forget_stills(self) -> None:

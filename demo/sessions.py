@@ -35,7 +35,7 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True)
 class Sessions:
-    """The open sessions of one database; they end after `lifetime_s`, after `idle_s` without a request, or by logout."""
+    """The open sessions of one database; each ends after `lifetime_s`, `idle_s` without a request, or a logout."""
 
     audit: Audit
     lifetime_s: float

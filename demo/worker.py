@@ -17,6 +17,7 @@ import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from demo.child import ChildDied, Line, Sent, bound_memory, line_to_parent
-from demo.requests import ClipRequest, LiveRequest, StillRequest, controls_from
+from demo.requests import ClipRequest, LiveRequest, StillRequest, Wishes, controls_from
 from vasa_core import assets
 from vasa_core.clock import FRAME_RATE_HZ, SAMPLE_RATE_HZ
 from vasa_core.errors import BadOption, BadSound, VasaError
@@ -100,6 +101,7 @@ class Worker:
         """Does what is asked until the server hangs up."""
         doing: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "clip": self._clip, "still": self._still, "live": self._live,
+            "challenge": self._challenge, "consent": self._consent,
         }  # fmt: skip
         while (received := self.hearing.tasks.get()) is not None:
             asked, _ = received
@@ -113,16 +115,16 @@ class Worker:
             return {"cancelled": True}
         except VasaError as refusal:
             return {"refused": str(refusal), "kind": type(refusal).__name__}
-        except (MemoryError, np.core._exceptions._ArrayMemoryError):
-            return {"failed": "This needed more memory than there is; try a smaller size or a shorter sound."}
-        except Exception:
+        except Exception as fault:
+            if isinstance(fault, MemoryError) or "allocate memory" in str(fault):  # torch raises a RuntimeError
+                return {"failed": "This needed more memory than there is; try a smaller size or a shorter sound."}
             traceback.print_exc()
             return {"failed": "Something went wrong while this was made; try again, or with another portrait or sound."}
 
     # ---- the three kinds of work -----------------------------------------------------------------------------------
 
     def _clip(self, asked: dict[str, Any]) -> dict[str, Any]:
-        request, job_id, owner = ClipRequest(**asked["request"]), asked["job"], asked["owner"]
+        request = ClipRequest(**asked["request"])
         out, made_sound = Path(asked["out"]), Path(asked["out"]).with_suffix(".wav")
         self._watch("speech", 0.0)
         try:
@@ -137,8 +139,9 @@ class Worker:
         finally:
             made_sound.unlink(missing_ok=True)
         self._watch("signing", 1.0)
-        clip = self.registry.keep_clip(grant, released.path, owner, asked["title"])
-        return {"clip": clip.id, "job": job_id, "seconds": released.seconds, "frames": released.frames}
+        clip = self.registry.keep_clip(grant, released.path, asked["owner"], asked["title"])
+        made = {"duration_s": round(released.duration_s, 3), "seconds": released.seconds, "frames": released.frames}
+        return {"clip": clip.id, "made": made}
 
     def _still(self, asked: dict[str, Any]) -> dict[str, Any]:
         from vasa_core.trust.release import release_still
@@ -159,7 +162,7 @@ class Worker:
         request = LiveRequest(**asked["request"])
         portrait = self._portrait(Path(asked["portrait"]))
         grant = self._grant(portrait, "speak", asked, request.controls, None)
-        wishes = _Wishes(controls_from(request.controls))
+        wishes = _LiveWishes(controls_from(request.controls))
         self.line.send({"live": "ready"})
         moments = self.studio.stream(
             portrait, self._heard(wishes), lambda second: wishes.now, seed=request.seed, size=request.size
@@ -177,6 +180,28 @@ class Worker:
             self.line.send({"frame": sent, "at_s": seconds[sent], "heard_s": wishes.heard_s}, jpeg)
             sent += 1
         return {"frames": sent}
+
+    # ---- consent ---------------------------------------------------------------------------------------------------
+
+    def _challenge(self, asked: dict[str, Any]) -> dict[str, Any]:
+        raise BadOption("A live capture is not possible here yet; hand in a signed statement.")
+
+    def _consent(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Keeps a consent once its evidence was looked at."""
+        from vasa_core.pictures import load_picture
+
+        if asked["how"] != "statement":
+            raise BadOption("A live capture is not possible here yet; hand in a signed statement.")
+        record = self.registry.record_consent(
+            load_picture(asked["portrait"]),
+            name=asked["name"],
+            statement=asked["statement"],
+            purposes=asked["purposes"],
+            expires_on=date.fromisoformat(asked["until"]),
+            recorded_by=asked["owner"],
+            evidence=self.registry.signed_statement(Path(asked["document"]), asked["owner"]),
+        )
+        return {"consent": record.id}
 
     # ---- what they share -------------------------------------------------------------------------------------------
 
@@ -198,7 +223,7 @@ class Worker:
         return self._portraits[key]
 
     def _grant(
-        self, portrait: Portrait, purpose: str, asked: dict[str, Any], wishes: dict[str, Any], curve: str | None
+        self, portrait: Portrait, purpose: str, asked: dict[str, Any], wishes: Wishes, curve: str | None
     ) -> Grant:
         """Leave for exactly this: whose face, what for, in which language and moods."""
         return self.registry.grant(
@@ -208,6 +233,7 @@ class Worker:
             language=asked.get("language"),
             emotions=emotions_of(wishes, curve),
             portrait_path=Path(asked["portrait"]),
+            consent_id=asked["consent"],
         )
 
     def _curve(self, controls: Controls, curve: str | None, sound: Path) -> Controls | ControlCurve:
@@ -225,7 +251,7 @@ class Worker:
             raise BadSound(f"The sound is longer than {longest_s:g} seconds; shorten it.")
         return sound
 
-    def _heard(self, wishes: _Wishes) -> Iterator[Any]:
+    def _heard(self, wishes: _LiveWishes) -> Iterator[Any]:
         """The voice as it comes in; between its pieces the wishes change."""
         import torch
 
@@ -242,7 +268,7 @@ class Worker:
         raise Cancelled
 
 
-class _Wishes:
+class _LiveWishes:
     """The controls as they are now, in a live session."""
 
     def __init__(self, controls: Controls) -> None:
@@ -257,7 +283,7 @@ class _Wishes:
             return
 
 
-def emotions_of(wishes: dict[str, Any], curve: str | None) -> tuple[str, ...]:
+def emotions_of(wishes: Wishes, curve: str | None) -> tuple[str, ...]:
     """Every mood that a request can show: the one asked for, and what its curve turns it into."""
     from vasa_core.controls import Controls
 

@@ -1,0 +1,115 @@
+"""The consent step behind its page: uploads in, a consent in the registry out, judged in the worker and not here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import insert, select
+
+from demo.device import Device
+from demo.uploads import Uploads
+from vasa_core.errors import BadOption, ConsentRefused
+from vasa_core.trust.accounts import Account
+from vasa_core.trust.consent import PURPOSES, ConsentRecord
+from vasa_core.trust.registry import Registry
+from vasa_core.trust.schema import portraits, uploads
+from vasa_core.trust.shelf import keep_until
+
+NAME_LETTERS = 80
+AGREED = "This studio may make videos and pictures of my face, until the day named; I can take this back at any time."
+HANDED_IN = "A signed statement of the person shown was handed in; a reviewer compares it with the portrait."
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConsentView:
+    """A consent as whoever may see it sees it. `portrait` is what a request names to animate it."""
+
+    id: str
+    name: str
+    state: str  # approved, pending, revoked or expired
+    sentence: str
+    basis: str
+    portrait: str
+    purposes: tuple[str, ...]
+    until: date
+    recorded_by: str
+    approved_by: str | None
+    mine: bool
+    approvable: bool
+
+
+@dataclass(frozen=True)
+class Consents:
+    """Consents of one house, with the pictures they are about."""
+
+    registry: Registry
+    uploads: Uploads
+    device: Device
+
+    def hand_in(self, account: Account, portrait: str, statement: str, name: str, until: date) -> ConsentView:
+        """A signed statement about an uploaded portrait; it waits for a second person."""
+        asked = {"document": str(self.uploads.path(account, statement, "document")), "statement": HANDED_IN}
+        return self._record(account, portrait, name, until, {"how": "statement", **asked})
+
+    def capture(
+        self, account: Account, challenge: str, portrait: str, stills: list[str], sound: str, name: str, until: date
+    ) -> ConsentView:
+        """A live capture: the face in the stills is compared with the portrait, the phrase is listened for."""
+        asked = {
+            "challenge": challenge,
+            "stills": [str(self.uploads.path(account, still, "picture")) for still in stills],
+            "sound": str(self.uploads.path(account, sound, "sound")),
+            "statement": AGREED,
+        }
+        return self._record(account, portrait, name, until, {"how": "capture", **asked})
+
+    def challenge(self, account: Account) -> tuple[str, str]:
+        """A phrase to say, good once and for a short while, and its id."""
+        issued = self.device.ask({"do": "challenge", "owner": account.id})
+        return issued["phrase"], issued["id"]
+
+    def view(self, account: Account, record: ConsentRecord) -> ConsentView:
+        """A consent as this account sees it."""
+        try:
+            record.check_live(self.registry.today)
+            state, sentence = "approved", f"May be used until {record.expires_on}."
+        except ConsentRefused as refusal:
+            state, sentence = ("expired" if record.state == "active" else record.state), str(refusal)
+        is_own = account.id in (record.recorded_by, record.granted_to)
+        return ConsentView(
+            id=record.id, name=self.registry.name_of(record.subject_id) or "(name erased)", state=state,
+            sentence=sentence, basis=record.basis, portrait=record.id, purposes=record.purposes,
+            until=record.expires_on, recorded_by=record.recorded_by, approved_by=record.approved_by,
+            mine=is_own, approvable=record.state == "pending" and not is_own,
+        )  # fmt: skip
+
+    def picture(self, consent_id: str) -> Path | None:
+        """The picture that a consent is about; None where it is gone."""
+        query = select(portraits.c.upload_id).where(portraits.c.consent_id == consent_id)
+        with self.registry.store.reading() as connection:
+            upload_id = connection.execute(query).scalar()
+        upload = self.registry.shelf.upload(upload_id) if upload_id else None
+        return upload.path if upload is not None and upload.path.is_file() else None
+
+    def forget_picture(self, consent_id: str) -> None:
+        """Lets the next sweep delete the picture of a consent that was taken back."""
+        with self.registry.store.writing() as connection:
+            query = select(portraits.c.upload_id).where(portraits.c.consent_id == consent_id)
+            if upload_id := connection.execute(query).scalar():
+                expiry = uploads.update().where(uploads.c.id == upload_id)
+                connection.execute(expiry.values(expires_at=self.registry.clock()))
+
+    def _record(self, account: Account, portrait: str, name: str, until: date, asked: dict[str, Any]) -> ConsentView:
+        if not 1 <= len(name.strip()) <= NAME_LETTERS:
+            raise BadOption(f"A name has 1 to {NAME_LETTERS} letters.")
+        picture = self.uploads.path(account, portrait, "picture")
+        asked |= {"do": "consent", "owner": account.id, "portrait": str(picture), "name": name.strip()}
+        made = self.device.ask({**asked, "until": until.isoformat(), "purposes": list(PURPOSES)})
+        record = self.registry.consent(made["consent"])
+        with self.registry.store.writing() as connection:
+            connection.execute(insert(portraits).values(consent_id=record.id, upload_id=portrait))
+            keep_until(connection, portrait, datetime.combine(until, time.max, UTC))
+        return self.view(account, record)
