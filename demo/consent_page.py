@@ -1,0 +1,160 @@
+"""The consent step, in place: nobody who exists is animated before they agreed and somebody can show it.
+
+Me: a capture by the camera while saying a phrase made for this once (`static/capture.js`). Another person: their signed
+statement, and a second person's approval. Both end as a portrait in the list of those that may be used.
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, Field
+
+from demo.services import ConsentView, Services
+
+PROMISE = (
+    "This studio may make videos and pictures of the face shown, until the day named. The consent can be taken back at "
+    "any time and at once, and every clip says that it is AI-generated."
+)
+STATES = {
+    "approved": "May be used",
+    "pending": "Waits for a reviewer",
+    "refused": "Refused",
+    "revoked": "Taken back",
+    "expired": "Run out",
+}
+
+
+def choices(consents: list[ConsentView]) -> list[tuple[str, str]]:
+    """The portraits that may be used now: what is shown, and what a request names."""
+    return [
+        (f"{each.name} (until {each.until:%-d %b %Y})", each.portrait) for each in consents if each.state == "approved"
+    ]
+
+
+def own_face() -> str:
+    """A capture by the camera, as one element of ours."""
+    return _step("capture", "own", "Record my consent", _own_fields())
+
+
+def another_person() -> str:
+    """A signed statement, as one element of ours."""
+    return _step("statement", "other", "Hand in a signed statement", _other_fields())
+
+
+def _step(mode: str, prefix: str, title: str, fields: str) -> str:
+    until = date.today() + timedelta(days=365)
+    return f"""<vs-consent data-mode="{mode}"><details class="vs-more"><summary>{title}</summary>
+<form novalidate>{fields}
+<label class="vs-field"><span>Until</span><input type="date" name="until" required value="{until}" min="{date.today()}"></label>
+<p class="vs-note" id="{prefix}-promise">{PROMISE}</p>
+{_last(mode, prefix)}
+<p class="vs-note" data-said role="status"></p></form></details></vs-consent>"""
+
+
+def _own_fields() -> str:
+    return """<label class="vs-field"><span>My name</span><input name="name" autocomplete="name" required></label>
+<label class="vs-field"><span>My portrait</span><input type="file" name="portrait" accept="image/*">
+<small>From the front, one face, in good light. Leave it empty to take it with the camera now.</small></label>"""
+
+
+def _other_fields() -> str:
+    return """<label class="vs-field"><span>Their name</span><input name="name" autocomplete="off" required></label>
+<label class="vs-field"><span>Their portrait</span><input type="file" name="portrait" accept="image/*" required></label>
+<label class="vs-field"><span>Their signed statement</span>
+<input type="file" name="statement" accept=".pdf,.txt,.toml,.json,image/*" required>
+<small>A scan or a photo of the paper, or the file that <code>vasa consent-template</code> writes.</small></label>"""
+
+
+def _last(mode: str, prefix: str) -> str:
+    agree = "I agree" if mode == "capture" else "I have this statement from the person shown"
+    check = f'<label class="vs-check"><input type="checkbox" name="agree" aria-describedby="{prefix}-promise"> {agree}</label>'
+    if mode == "statement":
+        return f'{check}<button type="button" class="vs-button vs-main" data-go>Hand it in</button>'
+    return f"""{check}<div class="vs-booth" data-booth hidden><video muted playsinline aria-label="Your camera"></video>
+<p class="vs-soft">Look into the camera and say:</p><p class="vs-phrase" data-phrase></p>
+<p class="vs-soft" data-left></p></div>
+<button type="button" class="vs-button vs-main" data-go>Give me my phrase</button>"""
+
+
+# ---- its addresses --------------------------------------------------------------------------------------------------
+
+
+class Capture(BaseModel):
+    """What the camera and the microphone took, already in the server's keeping (ids of uploads)."""
+
+    evidence: str = Field(max_length=64)
+    portrait: str | None = Field(None, max_length=64)
+    stills: list[str] = Field(min_length=1, max_length=8)
+    sound: str = Field(max_length=64)
+    name: str = Field(min_length=1, max_length=80)
+    until: date
+
+
+class Paper(BaseModel):
+    """A statement on paper, and the portrait that it is about (ids of uploads)."""
+
+    portrait: str = Field(max_length=64)
+    statement: str = Field(max_length=64)
+    name: str = Field(min_length=1, max_length=80)
+    until: date
+
+
+class Reason(BaseModel):
+    """Why a consent is taken back."""
+
+    why: str = Field("", max_length=300)
+
+
+def router(services: Services) -> APIRouter:
+    """What the consent step and the audit page ask of the server; every one for accounts, with the session's token."""
+    made = APIRouter()
+
+    @made.post("/consent/begin")
+    def begin(request: Request) -> dict[str, str]:
+        """A phrase to say, good once and for a short while."""
+        phrase, evidence = services.begin_capture(services.account(request))
+        return {"phrase": phrase, "evidence": evidence}
+
+    @made.post("/consent/finish")
+    def finish(request: Request, capture: Capture) -> dict[str, Any]:
+        """Judges a capture; what was taken decides."""
+        account = services.account(request)
+        portrait = capture.portrait or capture.stills[0]
+        return as_json(services.finish_capture(
+            account, capture.evidence, portrait, capture.stills, capture.sound, capture.name, capture.until
+        ))  # fmt: skip
+
+    @made.post("/consent/statement")
+    def statement(request: Request, paper: Paper) -> dict[str, Any]:
+        """Keeps a statement until a reviewer has looked at it."""
+        account = services.account(request)
+        return as_json(services.submit_statement(account, paper.portrait, paper.statement, paper.name, paper.until))
+
+    @made.get("/consents")
+    def consents(request: Request) -> list[dict[str, Any]]:
+        """The consents that this account may see."""
+        return [as_json(each) for each in services.consents(services.account(request))]
+
+    @made.post("/consents/{consent_id}/approve")
+    def approve(request: Request, consent_id: str) -> dict[str, Any]:
+        """A second person's yes."""
+        return as_json(services.approve(services.account(request), consent_id))
+
+    @made.post("/consents/{consent_id}/revoke")
+    def revoke(request: Request, consent_id: str, reason: Reason) -> dict[str, Any]:
+        """Takes a consent back, at once."""
+        return as_json(services.revoke(services.account(request), consent_id, reason.why))
+
+    return made
+
+
+def as_json(consent: ConsentView) -> dict[str, Any]:
+    """A consent as the pages show it."""
+    return {
+        "id": consent.id, "name": consent.name, "state": consent.state,
+        "says": STATES.get(consent.state, consent.state), "basis": consent.basis, "portrait": consent.portrait,
+        "until": consent.until.isoformat(), "recorded_by": consent.recorded_by, "approved_by": consent.approved_by,
+    }  # fmt: skip

@@ -1,0 +1,331 @@
+"""Create: a face, a voice and a manner become a clip that plays at once.
+
+Three choices on the left, the stage on the right. The work is done by the server's queue (`services`); this page asks
+for it, tells how far it is, and shows what came out through the server's own checked addresses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import shutil
+import subprocess
+from collections.abc import AsyncIterator
+from functools import lru_cache
+from typing import Any
+
+import gradio as gr
+
+from demo import consent_page, theme
+from demo.cards import EMPTY_STAGE, clip_list, clip_stage, job_card, refusal_card
+from demo.presets import PRESETS
+from demo.services import ClipRequest, ClipView, JobView, Services
+from vasa_core import assets
+from vasa_core.controls import EMOTIONS
+from vasa_core.errors import VasaError
+
+POLL_S = 0.3
+CAST, OWN, OTHER = "One of our cast", "Me", "Another person"
+SAMPLE, SOUND, TEXT = "Sample voice", "Record or upload", "Type a sentence"
+STEADY = "As set, all the time"
+LETTERS = 600
+
+LANGUAGES = {
+    "en": "English", "es": "Español", "fr": "Français", "de": "Deutsch", "it": "Italiano", "pt": "Português",
+    "ca": "Català", "nl": "Nederlands", "pl": "Polski", "sv": "Svenska", "tr": "Türkçe", "cs": "Čeština",
+    "el": "Ελληνικά", "ru": "Русский", "uk": "Українська", "hi": "हिन्दी", "cmn": "中文", "ja": "日本語", "ar": "العربية",
+}  # fmt: skip
+
+VOICES = {"english": "English", "french": "Français", "catalan": "Català"}
+
+
+def build(services: Services, app: gr.Blocks) -> None:
+    """The page's controls and what they do."""
+    with gr.Row(elem_classes="vs-split"):
+        with gr.Column(scale=6, min_width=320, elem_classes="vs-form"):
+            face = _face(services, app)
+            voice = _voice()
+            manner = _manner()
+        with gr.Column(scale=5, min_width=320, elem_classes="vs-stage"):
+            stage = theme.block(EMPTY_STAGE, elem_id="create-stage")
+            with gr.Row(elem_classes="vs-actions"):
+                make = gr.Button("Make the clip", variant="primary", size="lg", elem_id="make-clip")
+                stop = gr.Button("Cancel", size="lg", elem_id="cancel-clip", visible=False)
+            clips = theme.block(elem_id="create-clips")
+    job = gr.State(None)
+    asked = {**face, **voice, **manner}
+    names = list(asked)
+
+    async def start(request: gr.Request, *values: Any) -> AsyncIterator[tuple[Any, ...]]:
+        async for shown in _made(services, request, dict(zip(names, values, strict=True))):
+            yield shown
+
+    async def resume(request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
+        async for shown in _resumed(services, request):
+            yield shown
+
+    def cancel(request: gr.Request, job_id: str | None) -> None:
+        if job_id is not None:
+            services.cancel(services.account(request), job_id)
+
+    shown = [stage, make, stop, clips, job]
+    unlimited: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden"}
+    make.click(start, list(asked.values()), shown, api_name="create", **unlimited)
+    stop.click(cancel, job, None, api_name="cancel", queue=False, show_progress="hidden")
+    app.load(resume, None, shown, api_visibility="private", **unlimited)
+
+
+# ---- the form -----------------------------------------------------------------------------------------------------
+
+
+def _heading(number: int, title: str, line: str = "") -> None:
+    said = f"<p>{html.escape(line)}</p>" if line else ""
+    theme.block(f'<div class="vs-step"><span aria-hidden="true">{number}</span><div><h2>{title}</h2>{said}</div></div>')
+
+
+def _face(services: Services, app: gr.Blocks) -> dict[str, gr.components.Component]:
+    with gr.Group(elem_classes="vs-card"):
+        _heading(1, "Face")
+        source = gr.Radio([CAST, OWN, OTHER], value=CAST, label="Whose face", elem_classes="vs-segments vs-quiet")
+        with gr.Column(elem_classes="vs-flat") as cast_part:
+            cast = cast_picker("create-cast")
+        with gr.Column(visible=False, elem_classes="vs-flat") as people_part:
+            person = _person(services, app)
+            with gr.Column(visible=False, elem_classes="vs-flat") as own_part:
+                theme.block(consent_page.own_face())
+            with gr.Column(visible=False, elem_classes="vs-flat") as other_part:
+                theme.block(consent_page.another_person())
+    source.change(
+        lambda chosen: [gr.update(visible=v) for v in (chosen == CAST, chosen != CAST, chosen == OWN, chosen == OTHER)],
+        source, [cast_part, people_part, own_part, other_part], show_progress="hidden", queue=False,
+        api_visibility="private",
+    )  # fmt: skip
+    return {"source": source, "cast": cast, "person": person}
+
+
+def _person(services: Services, app: gr.Blocks) -> gr.Dropdown:
+    """The portraits of real people that may be used now; asked for again whenever a consent comes or goes."""
+    person = gr.Dropdown([], label="Portraits with consent", info="Nobody yet", elem_id="create-person")
+    again = gr.Button("Refresh", visible="hidden", elem_id="refresh-people")
+
+    def people(request: gr.Request) -> Any:
+        known = consent_page.choices(services.consents(services.account(request)))
+        info = "" if known else "Nobody yet: record a consent below."
+        return gr.update(choices=known, value=known[0][1] if known else None, info=info)
+
+    for event in (app.load, again.click):
+        event(people, None, person, api_visibility="private", show_progress="hidden", queue=False)
+    return person
+
+
+def cast_picker(elem_id: str, *, label: str = "Nobody here exists: all are rendered by our own code") -> gr.Radio:
+    """Our cast as cards with their portraits; underneath it is an ordinary group of radio buttons."""
+    names = [path.stem for path in assets.portraits()]
+    choices = [(name.capitalize(), name) for name in names]
+    chosen = "mei" if "mei" in names else names[0]
+    return gr.Radio(choices, value=chosen, label=label, elem_id=elem_id, elem_classes="vs-cast")
+
+
+def _voice() -> dict[str, gr.components.Component]:
+    sources = [SAMPLE, SOUND, *([TEXT] if synthesiser() else [])]
+    with gr.Group(elem_classes="vs-card"):
+        _heading(2, "Voice")
+        source = gr.Radio(
+            sources, value=SAMPLE, label="Where the voice comes from", elem_classes="vs-segments vs-quiet"
+        )
+        with gr.Column(elem_classes="vs-flat") as sample_part:
+            sample = voice_picker("create-voice")
+        with gr.Column(visible=False, elem_classes="vs-flat") as sound_part:
+            sound = gr.Audio(
+                sources=["microphone", "upload"], type="filepath", label="Recording", elem_id="create-sound",
+                buttons=[], waveform_options=gr.WaveformOptions(show_recording_waveform=False),
+            )  # fmt: skip
+        with gr.Column(visible=False, elem_classes="vs-flat") as text_part:
+            words = gr.Textbox(
+                label="Sentence",
+                lines=3,
+                max_length=LETTERS,
+                placeholder="What should be said?",
+                elem_id="create-words",
+            )
+            language = gr.Dropdown([(n, c) for c, n in languages().items()], value="en", label="Language")
+    source.change(
+        lambda chosen: [gr.update(visible=chosen == each) for each in (SAMPLE, SOUND, TEXT)],
+        source, [sample_part, sound_part, text_part], show_progress="hidden", queue=False, api_visibility="private",
+    )  # fmt: skip
+    return {"voice_source": source, "sample": sample, "sound": sound, "words": words, "language": language}
+
+
+def voice_picker(elem_id: str) -> gr.Radio:
+    """Our sample voices, each of which can be listened to first."""
+    names = sorted((path.stem for path in assets.voices()), key=lambda name: (name != "english", name))
+    choices = [(VOICES.get(name, name.capitalize()), name) for name in names]
+    with gr.Row(elem_classes="vs-voices"):
+        picker = gr.Radio(
+            choices, value=choices[0][1], label="Voice", elem_id=elem_id, elem_classes="vs-chips vs-quiet"
+        )
+        theme.block(f'<vs-listen data-for="{elem_id}"></vs-listen>')
+    return picker
+
+
+def synthesiser() -> str | None:
+    """The path of espeak-ng, where it is installed."""
+    return shutil.which("espeak-ng")
+
+
+@lru_cache(maxsize=1)
+def languages() -> dict[str, str]:
+    """The languages of ours that the installed espeak-ng can speak: code -> name in that language."""
+    if synthesiser() is None:
+        return {"en": LANGUAGES["en"]}
+    listed = subprocess.run(["espeak-ng", "--voices"], capture_output=True, text=True, check=False).stdout
+    spoken = {row.split()[1].split("-")[0] for row in listed.splitlines()[1:] if row.strip()}
+    return {code: name for code, name in LANGUAGES.items() if code in spoken}
+
+
+def _manner() -> dict[str, gr.components.Component]:
+    with gr.Group(elem_classes="vs-card"):
+        _heading(3, "Manner")
+        wishes = {**_mood(), **_attention()}
+        over_time = [(STEADY, ""), *((preset.title, name) for name, preset in PRESETS.items())]
+        wishes["curve"] = gr.Radio(
+            over_time, value="", label="Over time", elem_id="create-curve", elem_classes="vs-chips"
+        )
+        with gr.Accordion("Head and eyes", open=False):
+            wishes |= _head()
+        with gr.Accordion("Fine control", open=False):
+            wishes |= _fine()
+    return wishes
+
+
+def _mood() -> dict[str, gr.components.Component]:
+    moods = [(name.capitalize(), name) for name in EMOTIONS]
+    return {
+        "emotion": gr.Radio(moods, value="neutral", label="Mood", elem_id="create-emotion", elem_classes="vs-chips"),
+        "emotion_intensity": gr.Slider(0, 1, 0.8, step=0.05, label="Strength of the mood", buttons=[]),
+    }
+
+
+def _attention() -> dict[str, gr.components.Component]:
+    with gr.Row():
+        yaw = gr.Slider(-35, 35, 0, step=1, label="Looks left or right", info="degrees", buttons=[])
+        pitch = gr.Slider(-25, 25, 0, step=1, label="Looks up or down", info="degrees, down is positive", buttons=[])
+    return {"gaze_yaw": yaw, "gaze_pitch": pitch}
+
+
+def _head() -> dict[str, gr.components.Component]:
+    with gr.Row():
+        distance = gr.Slider(0.7, 1.6, 1, step=0.05, label="Distance", info="of the portrait's own", buttons=[])
+        energy = gr.Slider(0, 2, 1, step=0.05, label="Liveliness", info="0 holds the head still", buttons=[])
+    with gr.Row():
+        blinks = gr.Slider(0, 3, 1, step=0.1, label="Blinks", info="times the usual rate", buttons=[])
+        roll = gr.Slider(-20, 20, 0, step=1, label="Tilt", info="degrees", buttons=[])
+    with gr.Row():
+        yaw = gr.Slider(-20, 20, 0, step=1, label="Head left or right", info="degrees", buttons=[])
+        pitch = gr.Slider(-15, 15, 0, step=1, label="Head up or down", info="degrees", buttons=[])
+    return {
+        "head_distance": distance, "energy": energy, "blink_rate": blinks,
+        "pose_yaw": yaw, "pose_pitch": pitch, "pose_roll": roll,
+    }  # fmt: skip
+
+
+def _fine() -> dict[str, gr.components.Component]:
+    with gr.Row():
+        audio = gr.Slider(0, 3, 0.5, step=0.1, label="λ_A: lips follow the voice", buttons=[])
+        gaze = gr.Slider(0, 3, 0, step=0.1, label="λ_g: eyes follow the gaze", buttons=[])
+    with gr.Row():
+        steps = gr.Slider(5, 50, 20, step=1, label="Denoising steps", buttons=[])
+        seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=2**31 - 1)
+    with gr.Row():
+        size = gr.Dropdown([(f"{px} × {px}", px) for px in (256, 384, 512)], value=512, label="Size")
+        whole = gr.Checkbox(False, label="Put the head back into the whole portrait")
+    return {
+        "guidance_audio": audio, "guidance_gaze": gaze, "steps": steps,
+        "seed": seed, "size": size, "full_picture": whole,
+    }  # fmt: skip
+
+
+# ---- the work -----------------------------------------------------------------------------------------------------
+
+CONTROLS = (
+    "gaze_yaw", "gaze_pitch", "head_distance", "emotion", "emotion_intensity", "guidance_audio", "guidance_gaze",
+    "steps", "energy", "blink_rate", "pose_yaw", "pose_pitch", "pose_roll",
+)  # fmt: skip
+
+
+def clip_request(services: Services, account: Any, asked: dict[str, Any]) -> ClipRequest:
+    """What the form asks for, with its files given to the server's keeping."""
+    sound = asked["sound"] if asked["voice_source"] == SOUND else None
+    if asked["voice_source"] == SOUND and sound is None:
+        raise gr.Error("Record or upload a voice first.", title="No voice yet")
+    if asked["voice_source"] == TEXT and not (asked["words"] or "").strip():
+        raise gr.Error("Type the sentence that should be said.", title="No sentence yet")
+    return ClipRequest(
+        portrait=_portrait(asked),
+        voice=asked["sample"] if asked["voice_source"] == SAMPLE else None,
+        upload=services.keep_upload(account, sound, "sound") if sound else None,
+        text=asked["words"].strip() if asked["voice_source"] == TEXT else None,
+        language=asked["language"] or "en",
+        controls={name: asked[name] if name == "emotion" else float(asked[name]) for name in CONTROLS},
+        curve=asked["curve"] or None,
+        seed=int(asked["seed"] or 0),
+        size=int(asked["size"]),
+        full_picture=bool(asked["full_picture"]),
+    )
+
+
+def _portrait(asked: dict[str, Any]) -> str:
+    if asked["source"] == CAST:
+        return str(asked["cast"])
+    if not asked["person"]:
+        raise gr.Error("Record this person's consent first; then the portrait can be chosen.", title="No consent yet")
+    return str(asked["person"])
+
+
+async def _made(services: Services, request: gr.Request, asked: dict[str, Any]) -> AsyncIterator[tuple[Any, ...]]:
+    account = services.account(request)
+    try:
+        wanted = await asyncio.to_thread(clip_request, services, account, asked)
+        job_id = await asyncio.to_thread(services.submit, account, wanted)
+    except VasaError as refusal:
+        yield _shown(refusal_card(str(refusal)), busy=False)
+        return
+    async for shown in _followed(services, account, job_id):
+        yield shown
+
+
+async def _resumed(services: Services, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
+    """After a reload: a job still under way is followed again; else the page is as at first."""
+    account = services.account(request)
+    waiting = [job for job in services.jobs(account) if job.state in ("queued", "running") and job.kind == "clip"]
+    if waiting:
+        async for shown in _followed(services, account, waiting[0].id):
+            yield shown
+    else:
+        yield _shown(EMPTY_STAGE, busy=False, clips=services.clips(account))
+
+
+async def _followed(services: Services, account: Any, job_id: str) -> AsyncIterator[tuple[Any, ...]]:
+    """The stage while a job waits and works, and what it ends with."""
+    while (job := services.job(account, job_id)).state in ("queued", "running"):
+        yield _shown(job_card(job), busy=True, job_id=job_id)
+        await asyncio.sleep(POLL_S)
+    clips = services.clips(account)
+    yield _shown(_ended(job, clips), busy=False, clips=clips)
+
+
+def _ended(job: JobView, clips: list[ClipView]) -> str:
+    made = next((clip for clip in clips if clip.id == job.clip_id), None)
+    if job.state == "done" and made is not None:
+        return clip_stage(made)
+    if job.state == "cancelled":
+        return refusal_card("Nothing was kept.", title="Cancelled")
+    return refusal_card(job.message or "Something went wrong on our side; nothing was kept. Try again.")
+
+
+def _shown(
+    stage: str, *, busy: bool, job_id: str | None = None, clips: list[ClipView] | None = None
+) -> tuple[Any, ...]:
+    """Stage, the two buttons, the list of clips, the job under way."""
+    listed = gr.update() if clips is None else clip_list(clips)
+    return stage, gr.update(interactive=not busy), gr.update(visible=busy), listed, job_id

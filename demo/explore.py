@@ -1,0 +1,210 @@
+"""Explore: one face under one's own hands, and the same performance seen twice: on several faces, or guided more and less.
+
+Stills come from the server's quick road (`services.still`); the comparisons are ordinary clips of the queue, made with
+one seed, so that the faces move alike: motion depends on voice, wishes and seed, never on the portrait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import html
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import gradio as gr
+
+from demo import theme
+from demo.cards import refusal_card, video
+from demo.create import POLL_S, cast_picker, voice_picker
+from demo.services import ClipRequest, ClipView, JobView, Services, StillRequest
+from vasa_core import assets
+from vasa_core.errors import VasaError
+
+MOST_FACES = 4
+STILL_PX = 512
+COMPARED_PX = 256
+STRENGTHS = {"λ_A, lips follow the voice": ("guidance_audio", (0.0, 0.5, 1.5, 3.0)),
+             "λ_g, eyes follow the gaze": ("guidance_gaze", (0.0, 0.5, 1.0, 2.0))}  # fmt: skip
+
+EXPRESSIONS = {
+    "mouthSmile": "Smile", "jawOpen": "Jaw open", "mouthPucker": "Pucker", "mouthFrown": "Mouth down",
+    "browInnerUp": "Inner brows up", "browDown": "Brows down", "eyeBlink": "Eyes closed", "eyeWide": "Eyes wide",
+}  # fmt: skip
+
+STILL_BEFORE = (
+    '<div class="vs-screen vs-empty"><div class="vs-empty-words"><p class="vs-lead">Move a slider.</p></div></div>'
+)
+
+
+def build(services: Services) -> None:
+    """Three ways to look: hands on one face, several faces, several strengths."""
+    with gr.Tabs(elem_classes="vs-inner"):
+        with gr.Tab("One face"):
+            _one_face(services)
+        with gr.Tab("Several faces"):
+            _several_faces(services)
+        with gr.Tab("Several strengths"):
+            _several_strengths(services)
+
+
+# ---- one face -------------------------------------------------------------------------------------------------------
+
+
+def _one_face(services: Services) -> None:
+    with gr.Row(elem_classes="vs-split"):
+        with gr.Column(scale=6, min_width=320, elem_classes="vs-form"):
+            with gr.Group(elem_classes="vs-card"):
+                theme.block('<h2 class="vs-h">Face</h2>')
+                face = cast_picker("explore-cast")
+            with gr.Group(elem_classes="vs-card"):
+                theme.block('<h2 class="vs-h">Pose</h2>')
+                pose = _pose()
+            with gr.Group(elem_classes="vs-card"):
+                theme.block('<h2 class="vs-h">Expression</h2>')
+                expression = _expression()
+        with gr.Column(scale=5, min_width=320, elem_classes="vs-stage"):
+            stage = theme.block(STILL_BEFORE, elem_id="explore-stage")
+            reset = gr.Button("Back to the portrait", elem_id="explore-reset")
+    sliders = {**pose, **expression}
+
+    def show(request: gr.Request, portrait: str, *values: float) -> str:
+        return _still(services, request, portrait, dict(zip(sliders, values, strict=True)))
+
+    inputs = [face, *sliders.values()]
+    quick: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", "concurrency_limit": None}
+    for slider in sliders.values():
+        slider.change(show, inputs, stage, api_visibility="private", **quick)
+    face.change(show, inputs, stage, api_name="still", **quick)
+    reset.click(lambda: [0] * len(sliders), None, list(sliders.values()), queue=False, api_visibility="private")
+
+
+def _pose() -> dict[str, gr.Slider]:
+    with gr.Row():
+        yaw = gr.Slider(-35, 35, 0, step=1, label="Turn left or right", info="degrees", buttons=[])
+        pitch = gr.Slider(-25, 25, 0, step=1, label="Nod up or down", info="degrees", buttons=[])
+    with gr.Row():
+        roll = gr.Slider(-30, 30, 0, step=1, label="Tilt", info="degrees", buttons=[])
+        gaze_yaw = gr.Slider(-35, 35, 0, step=1, label="Eyes left or right", info="degrees", buttons=[])
+    gaze_pitch = gr.Slider(-25, 25, 0, step=1, label="Eyes up or down", info="degrees", buttons=[])
+    return {"yaw": yaw, "pitch": pitch, "roll": roll, "gaze_yaw": gaze_yaw, "gaze_pitch": gaze_pitch}
+
+
+def _expression() -> dict[str, gr.Slider]:
+    made = {}
+    pairs = list(EXPRESSIONS.items())
+    for left, right in zip(pairs[::2], pairs[1::2], strict=True):
+        with gr.Row():
+            for name, label in (left, right):
+                made[name] = gr.Slider(0, 1, 0, step=0.05, label=label, buttons=[])
+    return made
+
+
+def _still(services: Services, request: gr.Request, portrait: str, asked: dict[str, float]) -> str:
+    pose = {name: float(value) for name, value in asked.items() if name not in EXPRESSIONS}
+    expression = {name: float(asked[name]) for name in EXPRESSIONS if asked[name]}
+    wanted = StillRequest(portrait=portrait, expression=expression, size=STILL_PX, **pose)
+    try:
+        still = services.still(services.account(request), wanted)
+    except VasaError as refusal:
+        return refusal_card(str(refusal))
+    return (
+        f'<figure class="vs-clip"><div class="vs-screen"><img src="{html.escape(still.url, quote=True)}" '
+        f'alt="{html.escape(portrait.capitalize())} as the sliders ask"></div><figcaption>'
+        f'<span class="vs-made">AI-generated</span> <span>{round(1000 * still.seconds)} ms</span>'
+        f'<a class="vs-button" href="{html.escape(still.url, quote=True)}?download=1" download>Download</a>'
+        "</figcaption></figure>"
+    )
+
+
+# ---- several faces, several strengths -------------------------------------------------------------------------------
+
+
+def _several_faces(services: Services) -> None:
+    names = [path.stem for path in assets.portraits()]
+    start = [name for name in ("mei", "henry", "amara") if name in names] or names[:3]
+    with gr.Group(elem_classes="vs-card"):
+        theme.block(
+            f'<h2 class="vs-h">The same performance on several faces</h2><p class="vs-p">Two to {MOST_FACES}.</p>'
+        )
+        faces = gr.CheckboxGroup(
+            [(n.capitalize(), n) for n in names], value=start, label="Faces", elem_id="compare-cast",
+            elem_classes="vs-cast vs-quiet",
+        )  # fmt: skip
+        voice = voice_picker("compare-voice")
+        seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=2**31 - 1)
+    make = gr.Button("Make them side by side", variant="primary", size="lg", elem_id="compare-faces")
+    shown = theme.block(elem_id="compare-faces-stage")
+
+    async def compare(request: gr.Request, chosen: list[str], voice: str, seed: float) -> AsyncIterator[str]:
+        if not 2 <= len(chosen) <= MOST_FACES:
+            raise gr.Error(f"Choose two to {MOST_FACES} faces.", title="Which faces?")
+        wanted = {n.capitalize(): _small(n, voice, int(seed or 0), {}) for n in chosen}
+        async for card in _side_by_side(services, request, wanted):
+            yield card
+
+    make.click(compare, [faces, voice, seed], shown, show_progress="hidden", concurrency_limit=None, api_name="faces")
+
+
+def _several_strengths(services: Services) -> None:
+    with gr.Group(elem_classes="vs-card"):
+        theme.block('<h2 class="vs-h">The same face under several strengths of guidance</h2>')
+        face = cast_picker("strength-cast")
+        voice = voice_picker("strength-voice")
+        with gr.Row():
+            which = gr.Radio(list(STRENGTHS), value=next(iter(STRENGTHS)), label="Strength of", elem_classes="vs-chips")
+            gaze = gr.Slider(-30, 30, 15, step=1, label="Looks left or right", info="degrees", buttons=[])
+    make = gr.Button("Make them side by side", variant="primary", size="lg", elem_id="compare-strengths")
+    shown = theme.block(elem_id="compare-strengths-stage")
+
+    async def compare(request: gr.Request, face: str, voice: str, which: str, gaze: float) -> AsyncIterator[str]:
+        name, strengths = STRENGTHS[which]
+        wishes = {"gaze_yaw": float(gaze)}
+        wanted = {f"{which.split(',')[0]} = {s:g}": _small(face, voice, 0, wishes | {name: s}) for s in strengths}
+        async for card in _side_by_side(services, request, wanted):
+            yield card
+
+    inputs = [face, voice, which, gaze]
+    make.click(compare, inputs, shown, show_progress="hidden", concurrency_limit=None, api_name="strengths")
+
+
+def _small(portrait: str, voice: str, seed: int, controls: dict[str, Any]) -> ClipRequest:
+    return ClipRequest(portrait=portrait, voice=voice, controls=controls, seed=seed, size=COMPARED_PX)
+
+
+async def _side_by_side(services: Services, request: gr.Request, wanted: dict[str, ClipRequest]) -> AsyncIterator[str]:
+    """The clips as they become ready, each under its name; a refusal of one stops none of the others."""
+    account = services.account(request)
+    try:
+        jobs = {
+            name: await asyncio.to_thread(services.submit, account, replace(each, title=name))
+            for name, each in wanted.items()
+        }
+    except VasaError as refusal:
+        yield refusal_card(str(refusal))
+        return
+    while True:
+        seen = {name: services.job(account, job_id) for name, job_id in jobs.items()}
+        clips = {clip.id: clip for clip in services.clips(account)}
+        waiting = any(job.state in ("queued", "running") for job in seen.values())
+        yield _grid(seen, clips, whole=not waiting)
+        if not waiting:
+            return
+        await asyncio.sleep(2 * POLL_S)
+
+
+def _grid(jobs: dict[str, JobView], clips: dict[str, ClipView], *, whole: bool) -> str:
+    cells = "".join(
+        f"<figure>{_cell(job, clips)}<figcaption>{html.escape(n)}</figcaption></figure>" for n, job in jobs.items()
+    )
+    made = '<p class="vs-p"><span class="vs-made">AI-generated</span></p>' if whole else ""
+    return f'{"<vs-compare>" if whole else "<div>"}<div class="vs-grid">{cells}</div>{made}{"</vs-compare>" if whole else "</div>"}'
+
+
+def _cell(job: JobView, clips: dict[str, ClipView]) -> str:
+    if job.state == "done" and job.clip_id in clips:
+        return video(clips[job.clip_id])
+    if job.state in ("queued", "running"):
+        line = f"{round(100 * (job.fraction or 0))} %" if job.state == "running" else "Waiting"
+        return f'<div class="vs-screen"><p class="vs-count">{line}</p></div>'
+    return f'<div class="vs-screen vs-refused"><p>{html.escape(job.message or "Not made")}</p></div>'
