@@ -19,7 +19,7 @@ from scipy.interpolate import CubicSpline
 from scipy.spatial import cKDTree
 
 from vasa_core.world import clothes, facial_hair, hair, materials, shaders, worn, wrinkles
-from vasa_core.world.detail import FINE, Detail, coarser, segments_for, thinned
+from vasa_core.world.detail import FINE, Detail, coarse_triangles, coarser, segments_for, thinned
 from vasa_core.world.facekit import (
     EYE_L,
     EYE_R,
@@ -247,9 +247,10 @@ class Renderer:
         self.programs = {name: self.gl.program(vertex_shader=v, fragment_shader=f) for name, (v, f) in pairs.items()}
 
     def _allocate(self) -> None:
-        gl, size = self.gl, (self.size, self.size)
-        self.targets = [gl.texture(size, 4, dtype="f2") for _ in range(3)]
-        self.frame = gl.framebuffer(self.targets, gl.depth_renderbuffer(size))
+        gl, size, self.drawn = self.gl, (self.size, self.size), round(self.size * self.detail.oversample)
+        large = (self.drawn, self.drawn)
+        self.targets = [gl.texture(large, 4, dtype="f2") for _ in range(3)]
+        self.frame = gl.framebuffer(self.targets, gl.depth_renderbuffer(large))
         self.truth_targets = [gl.texture(size, 4, dtype="f4") for _ in range(2)]
         self.part_frame = gl.framebuffer(self.truth_targets, gl.depth_renderbuffer(size))
         side = self.detail.shadow_tile * shaders.ATLAS_TILES
@@ -275,9 +276,10 @@ class Renderer:
             "eye_R": sclera["R"],
             "solid": (part <= TEETH) | (part == EYE_L) | (part == EYE_R),
         }
-        self.triangles = {
-            name: gl.buffer(kit.split_faces[mask].astype(np.int32).tobytes()) for name, mask in chosen.items()
-        }
+        triangles = {name: kit.split_faces[mask] for name, mask in chosen.items()}
+        casting = triangles["solid"] if self.detail.inside else triangles["skin"]
+        triangles["casting"] = coarse_triangles(kit.neutral[kit.split_vertex], casting, self.detail.shadow_cell)
+        self.triangles = {name: gl.buffer(faces.astype(np.int32).tobytes()) for name, faces in triangles.items()}
         self.moving = gl.buffer(reserve=len(kit.split_vertex) * 24, dynamic=True)
         self.fixed = gl.buffer(reserve=len(kit.split_vertex) * 32, dynamic=True)
         self.arrays: dict[tuple[str, str], moderngl.VertexArray] = {}
@@ -343,7 +345,7 @@ class Renderer:
         self.lips.use(0)
         self.noise.use(1)
         natural = np.array(skin.color) * (0.92, 0.56, 0.54) + np.array([0.07, 0.008, 0.012]) * (1 - skin.darkness)
-        tint = {"bald": 0.06, "buzz": 0.70}.get(style.style, 0.92)
+        tint = 0.06 if style.style == hair.BALD else hair.STYLES[style.style].scalp
         assign(
             program,
             uLips=0,
@@ -448,7 +450,10 @@ class Renderer:
             return np.where(gap[:, 0] > 3, -99, (ground[near, 1] * closeness).sum(1) / closeness.sum(1))
 
         detail, whole, person = self.detail, person, thinned(person, self.detail)
-        head = hair.grow(kit, figure.rest, normals, person.hair, rng, shoulders)
+        skull = hair.Skull(kit, figure.rest)
+        head = hair.grow(kit, figure.rest, normals, person.hair, rng, shoulders, self.pixel_cm, skull)
+        if head and person.hat:
+            head = worn.Cover(person.hat.kind, skull).pressed(head)
         if head:
             head = coarser(head, segments_for(whole.hair, detail), detail.strands)
             self._add_strands(figure, "hair", head, None)
@@ -535,12 +540,14 @@ class Renderer:
         vertices, eyes = self._deform(figure, look)
         self._load(figure, vertices)
         self._set_constants(figure, look, light)
-        total = np.zeros((3, self.size, self.size, 4), np.float32)
+        total = np.zeros((3, self.drawn, self.drawn, 4), np.float32)
         for index in range(samples):
             self._draw_pass(figure, eyes, camera, moved_lights(light, index, samples), index)
             for sum_, target in zip(total, self.targets, strict=True):
                 sum_ += np.frombuffer(target.read(), np.float16).reshape(sum_.shape)
         mean = total[:, ::-1] / samples
+        if self.drawn != self.size:
+            mean = np.stack([cv2.resize(m, (self.size, self.size), interpolation=cv2.INTER_AREA) for m in mean])
         return Shot(
             mean[0],
             mean[1],
@@ -594,7 +601,7 @@ class Renderer:
                 uLightMatrix=np.stack([m.T for m in matrices]),
             )
         self.frame.use()
-        self.gl.viewport = (0, 0, self.size, self.size)
+        self.gl.viewport = (0, 0, self.drawn, self.drawn)
         self.frame.clear()
         self.atlas.use(0)
         self._draw_head(figure, eyes)
@@ -605,8 +612,10 @@ class Renderer:
         self.shadow_frame.use()
         self.shadow_frame.clear(depth=1.0)
         self.gl.enable_only(moderngl.DEPTH_TEST)
-        side, casts = self.detail.shadow_tile, "solid" if self.detail.inside else "skin"
+        side, brightness = self.detail.shadow_tile, [float(color.sum()) for _, color in lights]
         for tile, ((direction, _), matrix) in enumerate(zip(lights, matrices, strict=True)):
+            if brightness[tile] <= self.detail.faintest * sum(brightness):
+                continue  # the cleared map lets everything be lit
             row, column = divmod(tile, shaders.ATLAS_TILES)
             self.gl.viewport = (column * side, row * side, side, side)
             for name in ("shadow", "hair_shadow"):
@@ -617,7 +626,7 @@ class Renderer:
                     uWiden=2.5,
                     uFollows=0,
                 )
-            self._head_array("shadow", casts).render()
+            self._head_array("shadow", "casting").render()
             for piece, arrays in figure.pieces:
                 if piece.stuff.opacity > DARK_GLASS:
                     arrays["shadow"].render()
