@@ -11,7 +11,7 @@ from typing import Any
 from authlib.integrations.starlette_client import OAuth, OAuthError
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from demo.security import Refusals, address_of
 from demo.sessions import Logins, Sessions
@@ -70,7 +70,7 @@ class SignIn:
 
 
 def router(sign_in: SignIn) -> APIRouter:
-    """/login and /logout."""
+    """/login, /session and /logout."""
     routes = APIRouter()
 
     @routes.get("/login")
@@ -94,6 +94,14 @@ def router(sign_in: SignIn) -> APIRouter:
             await sign_in.refusals.tell("too_many_logins", request.scope)
             return sign_in.page(str(refusal), 429)
         return await sign_in.welcome(account)
+
+    @routes.get("/session")
+    def session(request: Request) -> Response:
+        """Who is signed in, and the word to show with what changes something; only our own pages can read it."""
+        account = sign_in.sessions.find(request.cookies.get(cookie_name(sign_in.settings)))
+        if account is None:
+            raise SignInRefused("Sign in first.")
+        return JSONResponse({"name": account.name, "role": account.role, "csrf": account.csrf})
 
     @routes.post("/logout")
     async def logout(request: Request) -> Response:

@@ -96,6 +96,15 @@ def line_to_parent() -> Line:
     return Line(Connection(int(sys.argv[1])))
 
 
+def hush_native_logs() -> None:
+    """Lets only Python write to the server's log: MediaPipe's C++ parts write notes about themselves to descriptor 2."""
+    ours = os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8", errors="backslashreplace")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    sys.stderr = ours
+
+
 def bound_memory(most_bytes: int | None) -> None:
     """This process gets no more than so much memory of its own from here on; if the machine runs out, it goes first."""
     import resource

@@ -55,13 +55,12 @@ class Consents:
         return self._record(account, portrait, name, until, {"how": "statement", **asked})
 
     def capture(
-        self, account: Account, challenge: str, portrait: str, stills: list[str], sound: str, name: str, until: date
+        self, account: Account, challenge: str, portrait: str, video: str, name: str, until: date
     ) -> ConsentView:
-        """A live capture: the face in the stills is compared with the portrait, the phrase is listened for."""
+        """A live capture: the face is compared with the portrait, the phrase is listened for."""
         asked = {
             "challenge": challenge,
-            "stills": [str(self.uploads.path(account, still, "picture")) for still in stills],
-            "sound": str(self.uploads.path(account, sound, "sound")),
+            "video": str(self.uploads.path(account, video, "capture")),
             "statement": AGREED,
         }
         return self._record(account, portrait, name, until, {"how": "capture", **asked})

@@ -15,6 +15,8 @@ from vasa_core.errors import BadInput, BadOption, BadPortrait, BadSound
 
 MEMORY_BYTES = 2_000_000_000
 HEAD_BYTES = 64
+CAPTURE_S = 31.0
+CAPTURE_PIXELS = 1920 * 1080
 ISO_PICTURES = (b"heic", b"heix", b"hevc", b"heim", b"mif1", b"msf1", b"avif", b"avis")
 ISO_SOUNDS = (
     b"isom",
@@ -78,9 +80,11 @@ def inspect(kind: str, path: Path, bounds: dict[str, float]) -> dict[str, Any]:
         return _inspected_picture(path, picture_kind(head), int(bounds["picture_pixels"]))
     if kind == "sound":
         return _inspected_sound(path, sound_kind(head), bounds["sound_s"])
+    if kind == "capture":
+        return _inspected_capture(path, sound_kind(head))
     if kind == "document":
         return _inspected_document(path, head)
-    raise BadOption(f"A file is a picture, a sound or a document, not a '{kind}'.")
+    raise BadOption(f"A file is a picture, a sound or a document, not this.")
 
 
 def _inspected_picture(path: Path, found: str | None, most_pixels: int) -> dict[str, Any]:
@@ -132,6 +136,28 @@ def _inspected_sound(path: Path, found: str | None, longest_s: float) -> dict[st
     if seconds == 0:
         raise BadSound("The sound has no length; record or export it again.")
     return {"suffix": SUFFIXES[found], "seconds": seconds}
+
+
+def _inspected_capture(path: Path, found: str | None) -> dict[str, Any]:
+    """A short video with sound from a camera; its pictures are counted and measured, not kept."""
+    import av
+
+    if found not in ("mp4", "matroska"):
+        raise BadInput("This is not a video we take; record it with the camera again.")
+    measured = _inspected_sound(path, found, CAPTURE_S)
+    try:
+        with av.open(str(path), format=found) as file:
+            stream = file.streams.best("video")
+            if not isinstance(stream, av.VideoStream) or stream.width * stream.height > CAPTURE_PIXELS:
+                raise BadInput("The video has no picture, or one that is too large; record it with the camera again.")
+            pictures = 0
+            for _ in file.decode(stream):
+                pictures += 1
+                if pictures > CAPTURE_S * 60:
+                    raise BadInput("The video is too long; record it again.")
+    except (av.error.FFmpegError, MemoryError, ValueError):
+        raise BadInput("The video is damaged or cut off; record it again.") from None
+    return {"suffix": ".mp4" if found == "mp4" else ".webm", "seconds": measured["seconds"], "pictures": pictures}
 
 
 def _inspected_document(path: Path, head: bytes) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from demo import account_routes, pages, results
+from demo import account_routes, job_routes, pages, results
 from demo.account_routes import SignIn, cookie_name
 from demo.consents import Consents
 from demo.device import Device, remove_unfinished
@@ -57,6 +57,7 @@ def create_app(settings: Settings) -> FastAPI:
     if settings.oidc is not None:
         app.include_router(account_routes.provider_router(sign_in))
     app.include_router(results.router(services, refusals))
+    app.include_router(job_routes.router(services))
     for router in pages.routers(services):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

@@ -272,11 +272,11 @@ class Services:
         return self.consent_book.challenge(account)
 
     def finish_capture(
-        self, account: Account, challenge: str, portrait: str, stills: list[str], sound: str, name: str, until: date
+        self, account: Account, challenge: str, portrait: str, video: str, name: str, until: date
     ) -> ConsentView:
         """The consent that a capture proves, or the refusal that says what was not seen or heard."""
         self._check_role(account, "reviewer")
-        return self.consent_book.capture(account, challenge, portrait, stills, sound, name, until)
+        return self.consent_book.capture(account, challenge, portrait, video, name, until)
 
     def submit_statement(self, account: Account, portrait: str, statement: str, name: str, until: date) -> ConsentView:
         """A signed statement about an uploaded portrait; it waits for a second person's approval."""
@@ -378,7 +378,8 @@ class Services:
             reason = str(refusal)
         made = request.get("made", {})
         return ClipView(
-            id=clip.id, title=clip.title, made_at=clip.made_at, owner=clip.owner, servable=reason is None, reason=reason,
+            id=clip.id, title=clip.title, made_at=clip.made_at, owner=clip.owner, servable=reason is None,
+            reason=reason,
             duration_s=made.get("duration_s", 0.0), words=request.get("text"), language=request.get("language"),
         )  # fmt: skip
 

@@ -16,7 +16,7 @@ from vasa_core.errors import BadInput, BadOption
 from vasa_core.trust.accounts import Account
 from vasa_core.trust.registry import Registry
 
-KINDS = ("picture", "sound", "document")
+KINDS = ("picture", "sound", "document", "capture")
 PATIENCE_S = 30.0
 """A file that takes longer to look at was made to waste our time."""
 
@@ -71,7 +71,7 @@ class Uploads:
     def keep(self, account: Account, source: Path, kind: str) -> str:
         """The id of a copy of this file in the house, once it was found to be what it should be."""
         if kind not in KINDS:
-            raise BadOption(f"An upload is a {', a '.join(KINDS)}, not a '{kind}'.")
+            raise BadOption(f"An upload is a {', a '.join(KINDS)}; this is none of them.")
         self.rate.check(account.id, "uploads")
         if source.stat().st_size > self.limits.upload_bytes:
             raise BadInput(

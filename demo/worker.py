@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from demo.child import ChildDied, Line, Sent, bound_memory, line_to_parent
+from demo.child import ChildDied, Line, Sent, bound_memory, hush_native_logs, line_to_parent
 from demo.requests import ClipRequest, LiveRequest, StillRequest, Wishes, controls_from
 from vasa_core import assets
 from vasa_core.clock import FRAME_RATE_HZ, SAMPLE_RATE_HZ
@@ -329,6 +329,7 @@ def _warm(worker: Worker) -> None:
 
 def main() -> None:
     """Loads the models, then serves the server."""
+    hush_native_logs()
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     line = line_to_parent()
     try:
