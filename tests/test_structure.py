@@ -19,7 +19,7 @@ ORDER = """
     encoders speech controls motion sampler blinks
     portrait contact eyes mouth decoder render stream
     trust trust.chain trust.schema trust.store trust.audit trust.accounts trust.consent
-    trust.likeness trust.evidence trust.shelf trust.registry trust.label trust.release
+    trust.likeness trust.phrase trust.evidence trust.capture trust.shelf trust.registry trust.label trust.release
     world world.*
     train train.*
     evaluate evaluate.*

@@ -12,7 +12,8 @@ VasaError                    exit code 1
 ├── ClipRefused              exit code 6: there is no such clip for whoever asks
 ├── AccessRefused            exit code 7: who asks is not signed in, or may not do this
 │   └── SignInRefused        name and password do not belong together, or the session is over
-└── Busy                     exit code 8: too much was asked for at once; the same works later
+├── Busy                     exit code 8: too much was asked for at once; the same works later
+└── MissingExtra             exit code 9: a library that only some need is not installed
 """
 
 from __future__ import annotations
@@ -88,3 +89,9 @@ class Busy(VasaError):
     """Too much was asked for at once; the same works later."""
 
     exit_code = 8
+
+
+class MissingExtra(VasaError):
+    """A library that only some need is not installed."""
+
+    exit_code = 9

@@ -3,17 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import InitVar, dataclass, field
+from dataclasses import InitVar, asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
 from vasa_core.errors import ConsentRefused
+from vasa_core.trust import phrase as spoken
 from vasa_core.trust.consent import ATTESTED, CAPTURED, SIGNED, STATED, TERMINAL, Statement
 
 DOCUMENT_BYTES = 20_000_000
 DOCUMENT_STARTS = (b"%PDF-", b"\x89PNG\r\n", b"\xff\xd8\xff", b"RIFF", b"II*\x00", b"MM\x00*")
 
+FACE_SHARE = 0.7
+MOUTH_RANGE = 0.05
+"""The mouth's opening, 90th minus 10th percentile, as a share of the distance between the eyes."""
+
+MOUTH_FOLLOWS = 0.15
+"""Correlation of the mouth's opening with the voice's loudness, at the best lag."""
+
+LIVE_GEOMETRY = 0.4
+
 _SEAL = object()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Findings:
+    """What a capture shows, as numbers; nothing in it is a picture."""
+
+    words_matched: int
+    words_heard: int
+    face_share: float
+    geometry_distance: float
+    mouth_range: float
+    mouth_follows: float
+
+    def figures(self) -> dict[str, float]:
+        """The numbers by name, for the record."""
+        return {name: float(value) for name, value in asdict(self).items()}
+
+    def check(self) -> None:
+        """Refuses by name what does not show that the person in the portrait agreed, here and now."""
+        for failed, code, sentence in (
+            (self.face_share < FACE_SHARE, "no_face", "The capture must show one face all the time; hold still."),
+            (
+                not spoken.passes(self.words_matched, self.words_heard),
+                "wrong_words",
+                "The words were not those asked for; read the new phrase aloud, slowly.",
+            ),
+            (self.mouth_range < MOUTH_RANGE, "still_mouth", "The mouth did not move; say the phrase to the camera."),
+            (
+                self.mouth_follows < MOUTH_FOLLOWS,
+                "other_mouth",
+                "The mouth did not move with the voice; say the phrase to the camera yourself.",
+            ),
+            (
+                self.geometry_distance > LIVE_GEOMETRY,
+                "other_face",
+                "The face in the capture is not the portrait's; use a portrait of yourself.",
+            ),
+        ):
+            if failed:
+                raise ConsentRefused(sentence, code)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,5 +120,15 @@ def check_document(path: Path) -> None:
         raise ConsentRefused("The signed statement must be a PDF, a picture or plain text.", "bad_document")
 
 
-# CAPTURE BELOW
-_ = CAPTURED
+def captured(findings: Findings, challenge_id: str, video_sha256: str, pixels: str, by: str) -> Evidence:
+    """A live capture for the portrait with these pixels; ConsentRefused where it does not show what it should."""
+    findings.check()
+    return Evidence(
+        kind=CAPTURED,
+        sha256=video_sha256,
+        by=by,
+        figures=MappingProxyType(findings.figures()),
+        pixels_sha256=pixels,
+        challenge_id=challenge_id,
+        seal=_SEAL,
+    )

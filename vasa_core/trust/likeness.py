@@ -17,18 +17,16 @@ from jaxtyping import Float, UInt8
 from vasa_core import assets
 from vasa_core.encoders import encode_landmarks
 from vasa_core.landmarks import CROP_PX, crop_face
-from vasa_core.surface import Surface, load_surface
+from vasa_core.surface import LANDMARKS, Surface, load_surface
 
 HASH_SIDE = 16
 """Frequencies a side: 16 x 16 - 1 bits."""
 
 ALIGNED_PX = 64
-EYES_AT, MOUTH_AT = ((0.30, 0.40), (0.70, 0.40)), (0.50, 0.78)
-"""Where the middles of the eyes and of the mouth come to lie, as shares of the aligned square."""
+FACE_CM = 16.0
+"""The side of the aligned square, measured on the face: from the brows to below the mouth, no hair, no background."""
 
-SAME_HASH, SAME_GEOMETRY = 0.25, 0.25
-
-EYE_MARKS, MOUTH_MARKS = ((33, 133), (263, 362)), (61, 291)
+SAME_HASH, SAME_GEOMETRY = 0.15, 0.45
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,18 +50,22 @@ class Likeness:
 def likeness(picture: UInt8[np.ndarray, "height width 3"]) -> Likeness:
     """The likeness of the one face in the picture; BadPortrait where there is none, or several."""
     face = crop_face(picture)
-    codes = encode_landmarks(face.landmarks, _surface(), (CROP_PX / 2, CROP_PX / 2))
-    return Likeness(portrait_hash=face_hash(face.crop, face.landmarks), geometry=codes.identity_code)
+    return Likeness(portrait_hash=face_hash(face.crop, face.landmarks), geometry=geometry_of(face.landmarks))
+
+
+def geometry_of(landmarks: Float[np.ndarray, "478 2"]) -> Float[np.ndarray, " identity=80"]:
+    """The shape of a face from its landmarks in a picture of square pixels, wherever and however large it is."""
+    middle = landmarks[:LANDMARKS].mean(0)
+    scale = CROP_PX / 2 / np.ptp(landmarks[:LANDMARKS], axis=0).max()
+    centred = ((landmarks - middle) * scale + CROP_PX / 2).astype(np.float32)
+    return encode_landmarks(centred, _surface(), (CROP_PX / 2, CROP_PX / 2)).identity_code
 
 
 def face_hash(
     crop: UInt8[np.ndarray, "height width 3"], landmarks: Float[np.ndarray, "478 2"]
 ) -> UInt8[np.ndarray, " byte=32"]:
     """Signs of the face's low frequencies (cosine transform), the face brought to a fixed place: 255 bits and a 0."""
-    eyes = [landmarks[list(pair)].mean(0) for pair in EYE_MARKS]
-    seen = np.array([*eyes, landmarks[list(MOUTH_MARKS)].mean(0)], np.float32)
-    place = np.array([*EYES_AT, MOUTH_AT], np.float32) * ALIGNED_PX
-    transform, _ = cv2.estimateAffinePartial2D(seen, place, method=cv2.LMEDS)
+    transform = _alignment(landmarks)
     grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY).astype(np.float32)
     scale = float(np.linalg.norm(transform[:, 0]))
     soft = cv2.GaussianBlur(grey, (0, 0), max(0.3, 0.5 / scale))  # no aliasing, whatever the picture's own size
@@ -72,20 +74,36 @@ def face_hash(
     return np.packbits(np.append(low > np.median(low), False))
 
 
+def _alignment(landmarks: np.ndarray) -> np.ndarray:
+    """The similarity that brings all landmarks nearest to the mean face in the aligned square (Procrustes)."""
+    mean_face = _surface().neutral[:LANDMARKS, :2] * (1, -1)
+    wanted = (mean_face - mean_face.mean(0)) * (ALIGNED_PX / FACE_CM)
+    middle = landmarks[:LANDMARKS].mean(0)
+    seen = landmarks[:LANDMARKS] - middle
+    turn = np.vdot(_complex(seen), _complex(wanted)) / np.vdot(_complex(seen), _complex(seen)).real
+    matrix = np.array([[turn.real, -turn.imag], [turn.imag, turn.real]])
+    return np.c_[matrix, ALIGNED_PX / 2 - matrix @ middle].astype(np.float32)
+
+
+def _complex(points: np.ndarray) -> np.ndarray:
+    return points[:, 0] + 1j * points[:, 1]
+
+
 def hash_distance(one: Likeness, other: Likeness) -> float:
     """Share of hash bits that differ: 0 for the same photo, about 0.5 for unrelated ones."""
     differing = np.unpackbits(one.portrait_hash ^ other.portrait_hash).sum()
     return float(differing) / (HASH_SIDE**2 - 1)
 
 
-def geometry_distance(one: Likeness, other: Likeness) -> float:
-    """How far two faces' shapes are apart, in units of the spread between frames of one person."""
-    return float(np.sqrt(np.mean((one.geometry - other.geometry) ** 2)))
+def geometry_distance(one: Float[np.ndarray, " identity=80"], other: Float[np.ndarray, " identity=80"]) -> float:
+    """How far two faces' shapes are apart: root mean square, 1 is the spread between people of the training world."""
+    return float(np.sqrt(np.mean((one - other) ** 2)))
 
 
 def same_photo(one: Likeness, other: Likeness) -> bool:
     """Whether both pictures are copies of one photo: hash and geometry have to agree."""
-    return hash_distance(one, other) <= SAME_HASH and geometry_distance(one, other) <= SAME_GEOMETRY
+    near = geometry_distance(one.geometry, other.geometry)
+    return hash_distance(one, other) <= SAME_HASH and near <= SAME_GEOMETRY
 
 
 @cache

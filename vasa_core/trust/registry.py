@@ -34,12 +34,14 @@ from vasa_core.trust.consent import (
     Picture,
     Statement,
     check_known,
+    file_sha256,
     granted_on,
     granted_on_cast,
     is_our_cast,
     pixels_sha256,
 )
-from vasa_core.trust.evidence import Evidence, check_document, signed, stated
+from vasa_core.trust.evidence import Evidence, captured, check_document, signed, stated
+from vasa_core.trust.phrase import draw
 from vasa_core.trust.schema import challenges, consents, evidence, grants, subject_names, subjects
 from vasa_core.trust.shelf import CLIP_KEPT, UPLOAD_KEPT, Clip, Shelf, Swept, Upload
 from vasa_core.trust.store import Store, open_store
@@ -53,12 +55,22 @@ ANYBODY = "anybody"
 """A consent granted to this name serves everybody of the installation."""
 
 LONGEST_CONSENT = timedelta(days=5 * 366)
+PHRASE_LASTS = timedelta(minutes=5)
 EVIDENCE_KEPT_AFTER = timedelta(days=365)
 """How long a signed statement is kept after the consent has run out."""
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Challenge:
+    """Words that a person is to say into the camera, once, before `expires_at`."""
+
+    id: str
+    phrase: str
+    expires_at: datetime
 
 
 @dataclass(frozen=True)
@@ -244,6 +256,43 @@ class Registry:
         )
         with self.store.reading() as connection:
             return connection.execute(query).scalar()
+
+    # ---- live captures ---------------------------------------------------------------------------------------------
+
+    def new_phrase(self, asked_by: str) -> Challenge:
+        """Words to say into the camera now: for this account, within minutes, once."""
+        issued = self.clock()
+        challenge = Challenge(
+            id=secrets.token_hex(16), phrase=draw(secrets.SystemRandom()), expires_at=issued + PHRASE_LASTS
+        )
+        fields = {"id": challenge.id, "phrase": challenge.phrase, "expires_at": challenge.expires_at}
+        with self.audit.writing() as note:
+            note.connection.execute(insert(challenges).values(**fields, asked_by=asked_by, issued_at=issued))
+            note("phrase_issued", asked_by, challenge=challenge.id)
+        return challenge
+
+    def captured(self, challenge_id: str, video: Path, picture: Picture, asked_by: str) -> Evidence:
+        """Evidence from a live capture of whoever is in the portrait, for `record_consent`; ConsentRefused says what
+        failed. The phrase is used up either way. The video stays the caller's, who should delete it: only numbers are
+        kept."""
+        from vasa_core.trust.capture import examine
+
+        with self._telling(asked_by, challenge=shelf.word(challenge_id)):
+            phrase = self._use_up(challenge_id, asked_by)
+            findings = examine(video, phrase, _likeness(picture))
+            digest = file_sha256(video)
+            return captured(findings, challenge_id, digest, pixels_sha256(picture), asked_by)
+
+    def _use_up(self, challenge_id: str, asked_by: str) -> str:
+        mine = (challenges.c.id == challenge_id, challenges.c.asked_by == asked_by)
+        with self.store.writing() as connection:
+            row = connection.execute(select(challenges).where(*mine)).first()
+            if row is None or row.used_at is not None:
+                raise ConsentRefused("This phrase was used already or is not yours; ask for a new one.", "used_phrase")
+            connection.execute(update(challenges).where(*mine).values(used_at=self.clock()))
+        if row.expires_at <= self.clock():
+            raise ConsentRefused("The phrase is too old; ask for a new one and say it at once.", "old_phrase")
+        return row.phrase
 
     # ---- grants ----------------------------------------------------------------------------------------------------
 

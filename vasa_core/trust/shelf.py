@@ -6,7 +6,6 @@ path content behind, so that the audit's ids still mean something.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import secrets
 import shutil
@@ -21,6 +20,7 @@ from sqlalchemy import Connection, RowMapping, Select, Table, insert, select, up
 from vasa_core.errors import ClipRefused
 from vasa_core.trust.audit import Audit, Note
 from vasa_core.trust.chain import WORD
+from vasa_core.trust.consent import file_sha256
 from vasa_core.trust.schema import clips, grants, uploads
 
 CLIP_KEPT = timedelta(days=30)
@@ -153,8 +153,7 @@ class Shelf:
         key, now = secrets.token_hex(16), self.clock()
         suffix = path.suffix.lower() if SUFFIX.fullmatch(path.suffix.lower()) else ""
         place = Path(table.name) / f"{key}{suffix}"
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = file_sha256(path)
         kept = {"id": key, "path": place.as_posix(), "sha256": digest, "size_bytes": path.stat().st_size}
         target = self.folder / place
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
