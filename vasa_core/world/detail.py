@@ -1,21 +1,18 @@
 """How finely people are drawn: small pictures need fewer and wider strands, smaller shadow maps and skin pictures.
 
-The covered area stays about the same: fewer strands are wider, up to a pixel.
+The covered area stays the same. Head hair knows its own level of detail (`hair.grow`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy import ndarray as Array
+from numpy.random import Generator
 
 from vasa_core.world.facekit import Number
-from vasa_core.world.hair import Strands
-from vasa_core.world.people import Beard, Hair, Person
-
-COVER = 0.75  # strands overlap, so fewer need not be wider by the whole of it
-CURLED = 0.05  # radius times waves per cm: strands that wind need twice the segments
+from vasa_core.world.facial_hair import Rooted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,8 +21,8 @@ class Detail:
 
     shadow_tile: int = 1024  # pixels along a shadow map
     shadow_share: int = 4  # only one strand of so many casts a shadow, a wider one
-    strands: Number = 1.0  # share of the hairs of head and beard that is grown
-    segments: int = 64  # a strand at most
+    thinnest: Number = 0.0  # width of the strands of brows, lashes and beards, in pixels
+    segments: int = 64  # of such a strand at most
     shadow_cell: Number = 0.0  # cm: what casts shadows is drawn with triangles of this size
     inside: bool = True  # teeth and gums cast shadows, and are drawn behind closed lips
     oversample: Number = 1.0  # pictures are drawn so much larger: cheaper than one more pass
@@ -41,8 +38,8 @@ def detail_for(size: int) -> Detail:
         return FINE
     return Detail(
         shadow_tile=int(np.clip(2 * size, 256, 1024)),
-        strands=max(0.16, size / 1024) ** 1.6,
-        segments=int(np.clip(size / 32, 5, 20)),
+        thinnest=0.45,
+        segments=3 if size < 384 else 5,
         shadow_cell=128 / size,
         inside=False,
         oversample=1.5,
@@ -55,32 +52,20 @@ def texture_for(size: int) -> int:
     return int(np.clip(size, 128, 2048))
 
 
-def thinned(person: Person, detail: Detail) -> Person:
-    """The person with the share of hairs that is grown; brows and lashes keep theirs."""
-    hair: Hair = replace(person.hair, density=person.hair.density * detail.strands)
-    beard: Beard | None = person.beard and replace(person.beard, density=person.beard.density * detail.strands)
-    return replace(person, hair=hair, beard=beard)
-
-
-def kept_points(count: int, segments: int) -> Array:
-    """Which points of a strand of `count` are drawn: evenly spread, both ends among them."""
-    return np.unique(np.round(np.linspace(0, count - 1, min(count, segments + 1))).astype(int))
-
-
-def coarser(strands: Strands, segments: int, share: Number = 1.0) -> Strands:
-    """Strands of at most so many segments, wider by as much as there are fewer of them."""
-    kept = kept_points(strands.points.shape[1], segments)
-    return replace(
-        strands,
-        points=strands.points[:, kept],
-        normals=strands.normals[:, kept],
-        width=(strands.width / share**COVER).astype(strands.width.dtype),
+def sparser(rooted: Rooted, thinnest: Number, segments: int, rng: Generator) -> Rooted:
+    """Fewer and wider strands, so that the typical one is not thinner than this (cm); of at most so many segments."""
+    share = float(np.clip(np.median(rooted.width) / max(thinnest, 1e-9), 0.02, 1.0))
+    chosen = np.sort(rng.permutation(len(rooted.width))[: max(1, round(share * len(rooted.width)))])
+    count = rooted.offsets.shape[1]
+    kept = np.unique(np.round(np.linspace(0, count - 1, min(count, segments + 1))).astype(int))
+    return Rooted(
+        corners=rooted.corners[chosen][:, kept],
+        weights=rooted.weights[chosen][:, kept],
+        offsets=rooted.offsets[chosen][:, kept],
+        normals=rooted.normals[chosen][:, kept],
+        tint=rooted.tint[chosen],
+        width=rooted.width[chosen] / share,
     )
-
-
-def segments_for(hair: Hair, detail: Detail) -> int:
-    """Segments of a strand of head hair: more where it winds."""
-    return detail.segments * (3 if hair.wave * hair.wave_per_cm > CURLED else 1)
 
 
 def coarse_triangles(points: Array, faces: Array, cell: Number) -> Array:

@@ -19,7 +19,7 @@ from scipy.interpolate import CubicSpline
 from scipy.spatial import cKDTree
 
 from vasa_core.world import clothes, facial_hair, hair, materials, shaders, worn, wrinkles
-from vasa_core.world.detail import FINE, Detail, coarse_triangles, coarser, segments_for, thinned
+from vasa_core.world.detail import FINE, Detail, coarse_triangles, sparser
 from vasa_core.world.facekit import (
     EYE_L,
     EYE_R,
@@ -449,13 +449,11 @@ class Renderer:
             closeness = 1 / (gap + 0.2)
             return np.where(gap[:, 0] > 3, -99, (ground[near, 1] * closeness).sum(1) / closeness.sum(1))
 
-        detail, whole, person = self.detail, person, thinned(person, self.detail)
         skull = hair.Skull(kit, figure.rest)
         head = hair.grow(kit, figure.rest, normals, person.hair, rng, shoulders, self.pixel_cm, skull)
         if head and person.hat:
             head = worn.Cover(person.hat.kind, skull).pressed(head)
         if head:
-            head = coarser(head, segments_for(whole.hair, detail), detail.strands)
             self._add_strands(figure, "hair", head, None)
         hanging = {
             "brows": facial_hair.grow_brows(kit, figure.rest, normals, person.brows, rng),
@@ -463,12 +461,10 @@ class Renderer:
         }
         if person.beard:
             hanging["beard"] = facial_hair.grow_beard(kit, figure.rest, normals, person.beard, rng)
+        thinnest = self.detail.thinnest * self.pixel_cm
         for name, rooted in hanging.items():
-            self._add_strands(figure, name, self._hung(name, rooted, figure.rest), rooted)
-
-    def _hung(self, name: str, rooted: facial_hair.Rooted, vertices: Array) -> hair.Strands:
-        """Strands on the skin as it now is, as finely as they are drawn."""
-        return coarser(rooted.on(vertices), self.detail.segments, self.detail.strands if name == "beard" else 1)
+            drawn = sparser(rooted, thinnest, self.detail.segments, rng)
+            self._add_strands(figure, name, drawn.on(figure.rest), drawn)
 
     def _add_strands(
         self, figure: Figure, name: str, strands: hair.Strands, hanging: facial_hair.Rooted | None
@@ -530,10 +526,9 @@ class Renderer:
         both = np.concatenate([vertices[kit.split_vertex], kit.normals(vertices)[kit.split_vertex]], 1)
         self.moving.write(both.astype(np.float32).tobytes())
         self.fixed.write(figure.fixed.tobytes())
-        for name, strands in figure.strands.items():
+        for strands in figure.strands.values():
             if strands["hanging"]:
-                hung = self._hung(name, strands["hanging"], vertices)
-                strands["buffer"].write(ribbon_vertices(hung).tobytes())
+                strands["buffer"].write(ribbon_vertices(strands["hanging"].on(vertices)).tobytes())
 
     def shoot(self, figure: Figure, look: Look, light: Light, camera: Camera, samples: int = 64) -> Shot:
         """The mean of `samples` passes."""
