@@ -140,6 +140,7 @@ def watercolour(picture: Array, detail: Array, seed: int = 0, brush: Number = 1.
     wash = broad + (fine - broad) * np.maximum(detail, 0.25)[..., None]
     grey = lightness(wash)
     border = blurred(np.hypot(cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)), 1.2 * unit)
+    border = border * (1 - 0.9 * np.clip(1.6 * detail, 0, 1))
     density = -np.log(np.clip(wash, 0.03, 0.985)) * (0.86 - 0.25 * smoothstep(0.55, 0.9, grey))[..., None]
     density = density * (1 + 0.16 * clouds(rng, size, 6) + 0.10 * paper(size, rng))[..., None]
     density = density * (1 + np.clip(2.2 * border / max(unit, 0.25) ** 0.5, 0, 0.9))[..., None]
@@ -165,7 +166,7 @@ def pencil(picture: Array, detail: Array, seed: int = 0, brush: Number = 1.0) ->
     grey = np.clip((grey - np.percentile(grey, 2)) / max(np.ptp(np.percentile(grey, (2, 98))), 0.2), 0, 1)
     angle, directed = structure(blurred(grey, 2 * unit), 6 * unit)
     slant = np.float32(-0.8)
-    angle = np.where(directed > 0.6, angle, slant)
+    angle = np.where(directed > 0.85, angle, slant)
     pigment = hatched(0.12 + 0.88 * grey**0.8, angle, unit, rng) * 0.75
     pigment = np.maximum(
         pigment, hatched(np.minimum(grey + 0.38, 1), np.full_like(angle, slant + 1.1), unit, rng) * 0.8

@@ -360,7 +360,7 @@ def random_makeup(rng: Generator, feminine: Number, darkness: Number) -> dict:
         return {}
     deep = 1 - 0.55 * darkness
     hue = rng.uniform((0.03, 0.02, 0.02), (0.28, 0.18, 0.26)) * deep
-    lips = rng.uniform((0.25, 0.03, 0.04), (0.5, 0.16, 0.16)) * deep
+    lips = rng.uniform(0.22, 0.5) * deep * np.array([1.0, rng.uniform(0.10, 0.36), rng.uniform(0.14, 0.40)])
     return dict(
         lipstick=tuple(float(c) for c in lips) if rng.random() < 0.75 else None,
         blush=much * rng.uniform(0, 1.0),

@@ -20,6 +20,7 @@ from vasa_core.world.people import Person
 DIAL = ((0.05, "photograph"), (0.30, "oil"), (0.45, "watercolour"), (0.6, "pencil"), (0.7, "charcoal"), (0.85, "ink"))
 LAST = "cel"
 IDENTITY_BOUND = 3.0  # standard deviations that the face model was made for
+EXAGGERATION = 1.9  # the fit is a shy one: how much further a full cartoon goes the same way
 RIDGE = 12.0  # how much a unit coefficient costs in the fit of proportions, cm squared
 
 
@@ -56,7 +57,7 @@ def stylised(kit: FaceKit, person: Person, style: Style) -> Person:
     if style.amount <= 0:
         return person
     a, count = float(style.amount) ** 1.5, len(person.identity)
-    identity = np.clip(person.identity + a * cartoon_modes(kit)[:count], -IDENTITY_BOUND, IDENTITY_BOUND)
+    identity = np.clip(person.identity + a * EXAGGERATION * cartoon_modes(kit)[:count], -IDENTITY_BOUND, IDENTITY_BOUND)
     keep = 1 - 0.85 * a
     skin = person.skin
     return replace(
