@@ -97,7 +97,7 @@ def line_to_parent() -> Line:
 
 
 def hush_native_logs() -> None:
-    """Lets only Python write to the server's log: MediaPipe's C++ parts write notes about themselves to descriptor 2."""
+    """Lets only Python write to the server's log: MediaPipe's C++ parts write notes to descriptor 2."""
     ours = os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8", errors="backslashreplace")
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)

@@ -84,7 +84,7 @@ def inspect(kind: str, path: Path, bounds: dict[str, float]) -> dict[str, Any]:
         return _inspected_capture(path, sound_kind(head))
     if kind == "document":
         return _inspected_document(path, head)
-    raise BadOption(f"A file is a picture, a sound or a document, not this.")
+    raise BadOption("A file is a picture, a sound or a document, not this.")
 
 
 def _inspected_picture(path: Path, found: str | None, most_pixels: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A real server of ours in a house of its own, and browsers without a screen to talk to it; for the tests of the demo."""
+"""A real server of ours in a house of its own, and browsers without a screen that talk to it: for the demo's tests."""
 
 from __future__ import annotations
 
