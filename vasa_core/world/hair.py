@@ -1,7 +1,8 @@
 """Head hair: strands grown over the scalp, in head rest space (cm).
 
 A strand is a polyline. Growing is vectorised over strands: comb (where to), march (step by step, held near the skull),
-then clump, wave, and clear the face.
+then clump or twist, wave, and clear the face. The coarser the picture, the fewer, wider and shorter-sampled the
+strands: what they cover together stays the same.
 """
 
 from __future__ import annotations
@@ -18,9 +19,12 @@ from vasa_core.world.facekit import SCALP, FaceKit, Number, smoothstep, unit
 from vasa_core.world.people import Hair
 
 Shoulders = Callable[[Array, Array], Array]  # height of the body at x, z
+STRAND_PX = 0.85  # strands are at least so many pixels wide
+COVER = 0.85  # strands overlap, so fewer need not be wider by the whole of it
 SKULL_CENTER = np.array([0, 3, 0], np.float32)
 DOWN = np.array([0, -1, 0], np.float32)
 BUN = np.array([0, 13.2, -6.6])
+TAIL = np.array([0, 9.0, -9.2])  # where a ponytail is tied
 # Height of the hairline around the neutral head: azimuth from the front (degrees) and y (cm).
 HAIRLINE = np.array(
     [
@@ -209,6 +213,31 @@ def comb_bun(r: Roots, hair: Hair) -> Combed:
     return Combed(np.linalg.norm(to_bun, axis=1) * 1.12, to_bun, np.full(len(r.point), 0.06))
 
 
+def comb_quiff(r: Roots, hair: Hair) -> Combed:
+    """Brushed up and back above the forehead, short at the sides."""
+    front = smoothstep(1.0, 6.5, r.canonical[:, 2]) * r.top
+    length = (1.3 + (hair.length - 1.3) * r.top * (0.55 + 0.45 * front)) * (0.85 + 0.3 * r.chance)
+    one = np.ones(len(length))
+    flow = np.stack(
+        [0.04 * r.canonical[:, 0] + 0.35 * hair.sweep * r.top, -0.9 * (1 - r.top), -0.4 * one - 0.5 * (1 - front)], 1
+    )
+    return Combed(length, flow, 0.15 + 0.35 * r.top + 1.5 * front)
+
+
+def comb_curls(r: Roots, hair: Hair) -> Combed:
+    """Short curls: away from the head, falling a little to all sides."""
+    length = (0.45 + 0.55 * r.top) * hair.length * (0.8 + 0.35 * r.chance)
+    x, z, one = r.canonical[:, 0], r.canonical[:, 2], np.ones(len(length))
+    flow = np.stack([0.10 * x, -0.5 * one, 0.10 * (z - 1) + 0.25 * r.top], 1)
+    return Combed(length, flow, 0.7 + 0.7 * r.top, 0.05)
+
+
+def comb_tail(r: Roots, hair: Hair) -> Combed:
+    """Drawn tight towards the tie of a ponytail."""
+    to_tie = TAIL - r.point
+    return Combed(np.linalg.norm(to_tie, axis=1) * 1.10, to_tie, np.full(len(r.point), 0.06))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Style:
     """How a style is grown; counts are for hair of density 1."""
@@ -220,41 +249,83 @@ class Style:
     fades: bool = False  # shorter at the hairline
     falls: bool = False  # hangs past the face onto the shoulders
     free: bool = False  # stands off the skull
+    tie: tuple[Number, ...] | None = None  # where all strands run together
+    ropes: int = 0  # strands are twisted into so many locs or braids
+    rope_cm: Number = 0.0  # their radius
+    plait: Number = 0.0  # how strongly a rope bulges, as braids do, 0..1
+    rows: bool = False  # braided close to the scalp
+    scalp: Number = 0.92  # how strongly the hair colours the scalp
 
 
 STYLES = {
-    "buzz": Style(comb=comb_buzz, strands=42000, points=4, width=0.022, fades=True),
+    "buzz": Style(comb=comb_buzz, strands=42000, points=4, width=0.022, fades=True, scalp=0.70),
     "short": Style(comb=comb_short, strands=34000, points=8, width=0.030, fades=True),
+    "receding": Style(comb=comb_short, strands=26000, points=8, width=0.028, fades=True, scalp=0.55),
     "sidepart": Style(comb=comb_sidepart, strands=30000, points=11, width=0.032, fades=True),
     "swept": Style(comb=comb_swept, strands=30000, points=11, width=0.032, fades=True),
+    "quiff": Style(comb=comb_quiff, strands=30000, points=11, width=0.032, fades=True),
+    "curls": Style(comb=comb_curls, strands=22000, points=18, width=0.034, fades=True),
     "bob": Style(comb=comb_long, strands=26000, points=22, width=0.034, falls=True),
     "long": Style(comb=comb_long, strands=26000, points=28, width=0.034, falls=True),
+    "wavy": Style(comb=comb_long, strands=24000, points=34, width=0.034, falls=True),
     "bangs": Style(comb=comb_long, strands=26000, points=18, width=0.034, falls=True),
     "curly": Style(comb=comb_long, strands=17000, points=40, width=0.036, falls=True),
     "afro": Style(comb=comb_afro, strands=26000, points=16, width=0.034, free=True),
-    "bun": Style(comb=comb_bun, strands=26000, points=14, width=0.032),
+    "bun": Style(comb=comb_bun, strands=26000, points=14, width=0.032, tie=tuple(BUN)),
+    "ponytail": Style(comb=comb_tail, strands=26000, points=14, width=0.032, tie=tuple(TAIL)),
+    "locs": Style(
+        comb=comb_long, strands=16000, points=30, width=0.045, falls=True, ropes=150, rope_cm=0.36, scalp=0.8
+    ),
+    "braids": Style(
+        comb=comb_long, strands=16000, points=44, width=0.04, falls=True, ropes=230, rope_cm=0.27, plait=0.3, scalp=0.7
+    ),
+    "cornrows": Style(comb=comb_bun, strands=15000, points=70, width=0.034, rows=True, scalp=0.30),
 }
 BALD = "bald"
 
 
 # ---- growing ---------------------------------------------------------------------------------------------------------
-def grow(kit: FaceKit, rest: Array, normals: Array, hair: Hair, rng: Generator, shoulders: Shoulders) -> Strands | None:
-    """The head hair of a person at rest; `shoulders(x, z)` is the height of the body there. None when bald."""
+def fineness(style: Style, pixel: Number) -> tuple[Style, Number]:
+    """The style with fewer, wider strands of fewer points for pixels of so many cm, and the share of strands left."""
+    wider = max(1.0, STRAND_PX * pixel / style.width)
+    share = wider ** (-1 / COVER)
+    points = max(4, round(style.points * wider ** (-0.25 if style.ropes or style.rows else -0.45)))
+    return replace(style, strands=int(style.strands * share), points=points, width=style.width * wider), share
+
+
+def grow(
+    kit: FaceKit,
+    rest: Array,
+    normals: Array,
+    hair: Hair,
+    rng: Generator,
+    shoulders: Shoulders,
+    pixel: Number = 0.0,
+    skull: Skull | None = None,
+) -> Strands | None:
+    """The head hair of a person at rest; `shoulders(x, z)` is the height of the body there. None when bald.
+
+    `pixel` is how many cm a pixel will cover (0: as fine as can be); `skull` is this head's, if it is at hand.
+    """
     if hair.style == BALD:
         return None
-    style, skull = STYLES[hair.style], Skull(kit, rest)
+    (style, share), skull = fineness(STYLES[hair.style], pixel), skull or Skull(kit, rest)
+    if style.rows:
+        return grow_rows(kit, rest, hair, style, skull, rng)
     roots = find_roots(kit, rest, normals, hair, int(style.strands * hair.density), rng)
     fringe = fringe_of(roots, hair)
     combed = trim(style.comb(roots, hair), roots, style, fringe)
     layer = 0.15 + 0.85 * rng.random(len(roots.point)) ** 0.8
     points = march(roots, combed, style, hair, skull, layer, fringe, shoulders, rng)
-    points, tint = arrange(points, roots, combed, hair, rng)
+    points, tint = arrange(points, roots, combed, hair, style, rng)
     if not style.free:
         points = rounded(clear_face(points, layer, fringe))
     points = push_out(points, skull)
+    tint = 0.5 + (tint - 0.5) * share**0.25  # a wide strand stands for several
     strands = as_strands(points, roots, tint, layer, style, rng)
-    if hair.style == "bun":
-        strands = joined(strands, knot(style, rng))
+    if style.tie is not None:
+        strands = joined(strands, TIED[hair.style](style, share, hair, shoulders, rng))
+        fringe = np.r_[fringe, np.zeros(len(strands.points) - len(fringe), bool)]
     return strands if style.free else without(strands, crosses_face(strands.points, fringe))
 
 
@@ -320,8 +391,8 @@ def march(
     here, walked = roots.point.astype(np.float64), [roots.point.astype(np.float64)]
     for k in range(1, style.points):
         t = k / (style.points - 1)
-        if hair.style == "bun":
-            heading = unit(heading + 0.6 * unit(BUN - here))
+        if style.tie is not None:
+            heading = unit(heading + 0.6 * unit(np.array(style.tie) - here))
         heading = unit(heading + combed.gravity * step * DOWN * (1 + 1.5 * t))
         ahead = hold_to_skull(here + heading * step, skull, stand, t, style)
         if style.falls:
@@ -370,12 +441,16 @@ def fall_past(
     return points, np.where(under[:, None], 0.35 * step, step)
 
 
-def arrange(points: Array, roots: Roots, combed: Combed, hair: Hair, rng: Generator) -> tuple[Array, Array]:
+def arrange(
+    points: Array, roots: Roots, combed: Combed, hair: Hair, style: Style, rng: Generator
+) -> tuple[Array, Array]:
     """Strands gathered in clumps, waved or curled, and a little unruly; and their tint, which a clump shares."""
     count, steps = points.shape[:2]
     t = np.linspace(0, 1, steps)[None, :, None]
-    guides = rng.choice(count, max(20, count // 70), replace=False)
+    guides = rng.choice(count, style.ropes or min(max(60, count // 70), 400), replace=False)
     mine = cKDTree(roots.point[guides]).query(roots.point)[1]
+    if style.ropes:
+        return twisted(points[guides][mine], roots, combed, hair, style, mine, rng)
     guide, pull = points[guides][mine], hair.clump * t**1.3
     spread = points[:, :1] - guide[:, :1]
     points = points * (1 - pull) + (guide + spread * (1 - 0.75 * t)) * pull
@@ -389,6 +464,27 @@ def arrange(points: Array, roots: Roots, combed: Combed, hair: Hair, rng: Genera
     stray = rng.normal(size=(count, 1, 3)) * np.minimum(combed.length, 8)[:, None, None]
     tint = np.clip(0.5 + 0.22 * rng.normal(size=len(guides))[mine] + 0.18 * rng.normal(size=count), 0, 1)
     return points + 0.2 * hair.frizz * stray * t, tint
+
+
+def twisted(
+    guide: Array, roots: Roots, combed: Combed, hair: Hair, style: Style, mine: Array, rng: Generator
+) -> tuple[Array, Array]:
+    """Strands wound about their guides: locs, or braids where the rope bulges; and their tint."""
+    count, steps = guide.shape[:2]
+    t = np.linspace(0, 1, steps)[None, :, None]
+    along = unit(np.gradient(guide, axis=1))
+    across = unit(np.cross(along, np.array([0.3, 0.2, 1.0])))
+    third = np.cross(along, across)
+    ropes = mine.max() + 1
+    phase = (2 * np.pi * rng.random(count) + 9.0 * rng.random(ropes)[mine])[:, None, None]
+    turn = phase + 2 * np.pi * 0.35 * combed.length[:, None, None] * t
+    bulge = 1 + style.plait * np.cos(2 * np.pi * 0.9 * combed.length[:, None, None] * t + 2 * np.round(phase / 2.1))
+    own = (0.75 + 0.5 * rng.random(ropes))[mine][:, None, None]
+    radius = style.rope_cm * own * np.sqrt(rng.random(count))[:, None, None] ** 0.5 * bulge
+    radius = radius * (0.5 + 0.5 * smoothstep(0, 0.08, t)) * (1 - 0.45 * smoothstep(0.8, 1.0, t))
+    loose = 0.25 * hair.frizz * rng.normal(size=(count, 1, 3)) * t
+    tint = np.clip(0.5 + 0.2 * rng.normal(size=ropes)[mine] + 0.12 * rng.normal(size=count), 0, 1)
+    return guide + radius * (np.cos(turn) * across + np.sin(turn) * third) + loose, tint
 
 
 def clear_face(points: Array, layer: Array, fringe: Array) -> Array:
@@ -446,9 +542,9 @@ def as_strands(points: Array, roots: Roots, tint: Array, layer: Array, style: St
     return Strands(points, unit(out), tint, layer, width)
 
 
-def knot(style: Style, rng: Generator) -> Strands:
+def knot(style: Style, share: Number, hair: Hair, shoulders: Shoulders, rng: Generator) -> Strands:
     """The ball of a bun: strands wound about it."""
-    count, t = 9000, np.linspace(0, 1.8, style.points)
+    count, t = int(9000 * share), np.linspace(0, 1.8, style.points)
     radius = 2.9 * (0.82 + 0.18 * rng.random(count))[:, None, None]
     axis = unit(0.40 * rng.normal(size=(count, 3)) + np.array([0.25, 0.4, 1.0]))
     across = unit(np.cross(axis, rng.normal(size=(count, 3))))
@@ -457,13 +553,82 @@ def knot(style: Style, rng: Generator) -> Strands:
     points = (
         center + radius * circle * np.array([1.15, 0.9, 0.9]) + (axis * rng.uniform(-0.9, 0.9, (count, 1)))[:, None]
     )
-    return Strands(
-        points,
-        unit(points - center),
-        rng.random(count),
-        np.full(count, 0.9),
-        style.width * (0.7 + 0.6 * rng.random(count)),
+    return bundle(points, points - center, style, rng)
+
+
+def bundle(points: Array, outward: Array, style: Style, rng: Generator) -> Strands:
+    """Strands that are not rooted in the scalp."""
+    count = len(points)
+    width = style.width * (0.7 + 0.6 * rng.random(count))
+    return Strands(points, unit(outward), rng.uniform(0.3, 0.7, count), np.full(count, 0.9), width)
+
+
+def tail(style: Style, share: Number, hair: Hair, shoulders: Shoulders, rng: Generator) -> Strands:
+    """A ponytail: up and out of its tie, then down the back and a little to one side."""
+    count, steps = int(7000 * share), style.points + 8
+    t = np.linspace(0, 1, steps)
+    reach = hair.length * (0.85 + 0.2 * rng.random(count))[:, None]
+    side = 1.0 if hair.parting >= 0 else -1.0
+    fall = t[None] * reach
+    out = 3.4 * (1 - np.exp(-fall / 2.2))
+    center = np.stack(
+        [
+            side * 5.0 * smoothstep(2, 22, fall),
+            TAIL[1] + 1.3 * np.sin(np.clip(fall / 3.0, 0, np.pi)) - np.maximum(fall - 2.0, 0),
+            TAIL[2] - out + 2.2 * smoothstep(8, 24, fall),
+        ],
+        -1,
     )
+    thick = 0.75 + 1.5 * smoothstep(0, 6, fall) - 1.1 * smoothstep(0.6 * hair.length, hair.length, fall)
+    spot = rng.normal(size=(count, 2)) * 0.55
+    wave = hair.wave * np.sin(2 * np.pi * hair.wave_per_cm * fall + 9 * rng.random(count)[:, None])
+    offset = np.stack([spot[:, :1] * thick + wave, 0.3 * spot[:, 1:] * thick, spot[:, 1:] * thick + 0.6 * wave], -1)
+    points = center + offset
+    points[..., 1] = np.maximum(points[..., 1], shoulders(points[..., 0], points[..., 2]) + 0.4)
+    return bundle(points, offset + np.array([0, 0, -0.4]), style, rng)
+
+
+TIED = {"bun": knot, "ponytail": tail}
+
+
+# ---- cornrows --------------------------------------------------------------------------------------------------------
+def grow_rows(kit: FaceKit, rest: Array, hair: Hair, style: Style, skull: Skull, rng: Generator) -> Strands:
+    """Braids along the scalp from the hairline to the nape, skin between them, and short ends behind."""
+    rows, per_row = 11, style.strands // 11
+    tilt = np.linspace(-1.12, 1.12, rows)
+    shift = kit.neutral[kit.landmarks[27], 1] - rest[kit.landmarks[27], 1]
+    made = [row_path(t, hair, skull, style.points, float(shift)) for t in tilt]
+    steps, place = np.linspace(0, 1, style.points), np.arange(per_row)
+    pieces = []
+    for center, out in made:
+        along = unit(np.gradient(center, axis=0))
+        across = np.cross(along, out)
+        length = np.linalg.norm(np.diff(center, axis=0), axis=1).sum()
+        turn = 2 * np.pi * 0.62 * length * steps[None] + 2 * np.pi / 3 * (place % 3)[:, None]
+        spread = 0.17 * rng.normal(size=(per_row, 2))
+        thin = (0.45 + 0.55 * smoothstep(0, 0.06, steps))[None]
+        a = (0.30 * np.sin(turn) + spread[:, :1]) * thin
+        b = (0.17 * np.sin(2 * turn) + 0.30 + np.abs(spread[:, 1:])) * thin
+        points = center[None] + a[..., None] * across[None] + b[..., None] * out[None]
+        normals = unit(out[None] + 1.2 * a[..., None] * across[None])
+        width = style.width * (0.7 + 0.6 * rng.random(per_row))
+        pieces.append(Strands(points, normals, rng.uniform(0.35, 0.65, per_row), np.full(per_row, 0.9), width))
+    return Strands(*(np.concatenate([getattr(p, n) for p in pieces]) for n in Strands.__dataclass_fields__))
+
+
+def row_path(tilt: Number, hair: Hair, skull: Skull, points: int, shift: Number) -> tuple[Array, Array]:
+    """One cornrow on the scalp: points [n, 3] from the hairline to the nape, and the way outwards there."""
+    angle = np.linspace(1.35, -2.1, 220)  # from the forehead over the crown, about the left-right axis
+    lean = tilt * (0.80 + 0.20 * np.cos(angle))
+    direction = np.stack([np.sin(lean), np.cos(lean) * np.cos(angle), np.cos(lean) * np.sin(angle)], 1)
+    on = SKULL_CENTER + direction * skull.radius(direction)[:, None]
+    hairy = (inside_hairline(np.add(on, [0, shift, 0]), hair) > 0.1) & (ears(on) < 0.1)
+    first = int(hairy.argmax())
+    stop = first + int((~hairy[first:]).argmax()) if (~hairy[first:]).any() else len(on)
+    path = on[first : max(stop, first + 20)]
+    where = np.linspace(0, len(path) - 1, points)
+    even = np.stack([np.interp(where, np.arange(len(path)), path[:, i]) for i in range(3)], 1)
+    return even, unit(even - SKULL_CENTER)
 
 
 def joined(a: Strands, b: Strands) -> Strands:
