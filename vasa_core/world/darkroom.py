@@ -20,6 +20,7 @@ SCATTER = {
     1: ((0.55, 0.025), (0.35, 0.08), (0.10, 0.16)),
     2: ((0.65, 0.02), (0.30, 0.06), (0.05, 0.12)),
 }
+PRINT = 0.30  # how much steeper than the film curve a print is about its middle
 
 
 def under_skin(shot: Shot) -> Array:
@@ -47,6 +48,7 @@ def film(linear: Array, exposure: Number = 1.0) -> Array:
         return (v * (0.22 * v + 0.03) + 0.002) / (v * (0.22 * v + 0.30) + 0.06) - 0.002 / 0.06
 
     shown = np.clip(curve(x) / curve(np.float32(6.0)), 0, 1) ** (1 / 2.2)
+    shown = shown + PRINT * (shown * shown * (3 - 2 * shown) - shown)
     grey = shown @ np.array([0.30, 0.59, 0.11], np.float32)
     return np.clip(grey[..., None] + (shown - grey[..., None]) * 1.08, 0, 1)
 

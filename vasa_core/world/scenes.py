@@ -92,7 +92,7 @@ def random_capture(rng: Generator, light: Light, person: Person, family: str) ->
     dark_places = family in ("night street", "screen", "stage", "evening", "neon")
     return Capture(
         exposure=exposed(light, person) * float(np.exp(0.16 * rng.normal())),
-        balance=balanced(light, rng.uniform(0.15, 0.55) if dark_places else rng.uniform(0.4, 1.0), rng),
+        balance=balanced(light, rng.uniform(0.35, 0.8) if dark_places else rng.uniform(0.4, 1.0), rng),
         contrast=rng.uniform(0.92, 1.12),
         saturation=rng.uniform(0.85, 1.12),
         vignette=rng.uniform(0, 0.35) * (rng.random() < 0.6),

@@ -204,7 +204,7 @@ void main() {
     float pore = smoothstep(.42, .12, nearest_cell(c * 8.5)) * smoothstep(11.0, 7.5, c.y) * step(4.0, c.z);
     float height = uPores * (.55 * fine.g + .35 * grain.r - .60 * pore) + .5 * middle.r;
     albedo = painted(albedo, vec3(.88, .78, .75), clamp(.30 * uPores * pore, 0., 1.));
-    float neck = furrow(c.y * 1.5 + .6 * broad.g, 5.) * smoothstep(-7.5, -9.0, c.y + .2857 * c.z) * .9;
+    float neck = furrow(c.y * 1.5 + .6 * broad.g, 5.) * smoothstep(-7.5, -9.0, c.y + .2857 * c.z) * .5;
     vec4 raised = vec4(0, long_lines(side, broad, middle, fine) + neck, short_lines(side, broad, middle, fine), slackness(side)) * step(0., c.z + 2.);
     float old = smoothstep(.20, .34, noise(2.6).g + .25 * middle.b + .08 * grain.r) * step(-8., c.y);
     albedo = painted(albedo, vec3(.72, .58, .46), clamp(old * uAgeSpots, 0., 1.) * .6);
@@ -248,7 +248,7 @@ float panel(vec3 r, vec3 l, vec2 half_size) {{
 vec3 iris_color(vec2 q) {{
     float r = length(q) / uIrisRadius, angle = atan(q.y, q.x);
     float fibres = .5 * wave(angle * 19. + r * 3.) + .5 * wave(angle * 43. - r * 7.);
-    vec3 color = uIris * (.50 + .95 * fibres) * mix(1.3, .85, smoothstep(.35, .95, r));
+    vec3 color = uIris * (.36 + .86 * fibres) * mix(1.2, .8, smoothstep(.35, .95, r));
     color = mix(color, uIris * vec3(1.45, 1.05, .62), smoothstep(.66, .40, r) * .5);
     color *= mix(1., .28, smoothstep(.78, 1., r));
     return mix(vec3(.004), color, smoothstep(uPupil - .05, uPupil + .05, r));
@@ -264,17 +264,17 @@ void main() {{
     float plane = sqrt(max(uApex * uApex - uIrisRadius * uIrisRadius, 0.)) - .18;
     if (clear > 0. && depth < -.1) seen = mix(q, q + vec2(dot(bent, uAcross), dot(bent, up)) * clamp((plane - z) / depth, 0., .6), clear);
     float angle = atan(q.y, q.x), veins = wave(angle * 9. + r * 3.) * wave(angle * 23. - r * 7.);
-    vec3 white = mix(vec3(.50, .455, .425), vec3(.58, .33, .28), uVeins * smoothstep(uIrisRadius, 1.45, r) * (.1 + .6 * veins));
+    vec3 white = mix(vec3(.44, .395, .365), vec3(.54, .29, .24), uVeins * smoothstep(uIrisRadius, 1.45, r) * (.1 + .6 * veins));
     white = mix(white, vec3(.52, .25, .22), smoothstep(.95, 1.35, abs(q.x)) * .6);
     float limbus = z > 0. ? smoothstep(uIrisRadius * .90, uIrisRadius * 1.08, length(seen)) : 1.;
     vec3 albedo = mix(iris_color(seen), white, limbus);
-    float lid = smoothstep(uLids.x + .10, uLids.x - .34, p.y) * smoothstep(uLids.y - .10, uLids.y + .16, p.y);
-    float shade = mix(.22, 1., lid) * mix(.40, 1., smoothstep(1.55, .95, abs(p.x)));
+    float lid = smoothstep(uLids.x + .12, uLids.x - .46, p.y) * smoothstep(uLids.y - .10, uLids.y + .16, p.y);
+    float shade = mix(.16, 1., lid) * mix(.34, 1., smoothstep(1.55, .85, abs(p.x)));
     vec3 color = vec3(0), glow = vec3(0);
     for (int i = 0; i < {LIGHTS}; i++) {{
         vec3 l = back(uLightDir[i]); float open = lit(i, vP, .10, .3);
         vec3 wrap = vec3(.30, .24, .22), diffuse = max((dot(ball, l) + wrap) / (1. + wrap), 0.);
-        diffuse *= 1. + (1. - limbus) * 1.1 * smoothstep(0., 1., -dot(seen / uIrisRadius, vec2(dot(l, uAcross), dot(l, up))));  // caustic
+        diffuse *= 1. + (1. - limbus) * .8 * smoothstep(0., 1., -dot(seen / uIrisRadius, vec2(dot(l, uAcross), dot(l, up))));  // caustic
         color += albedo * uLightColor[i] * diffuse * mix(open, 1., .15) * shade;
         glow += uLightColor[i] * specular(n, v, l, .10, .03) * open * .5;
     }}
