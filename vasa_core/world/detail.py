@@ -5,7 +5,7 @@ The covered area stays the same. Head hair knows its own level of detail (`hair.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy import ndarray as Array
@@ -13,6 +13,11 @@ from numpy.random import Generator
 
 from vasa_core.world.facekit import Number
 from vasa_core.world.facial_hair import Rooted
+from vasa_core.world.hair import Strands
+from vasa_core.world.people import Hair
+
+WINDS = 0.05  # radius in cm times waves per cm: hair that winds
+TWISTED = ("locs", "braids", "cornrows")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +28,8 @@ class Detail:
     shadow_share: int = 4  # only one strand of so many casts a shadow, a wider one
     thinnest: Number = 0.0  # width of the strands of brows, lashes and beards, in pixels
     segments: int = 64  # of such a strand at most
+    hair_pixel: Number = 1.0  # head hair is grown for pixels so many times as large
+    hair_segments: int = 128  # of a strand of head hair at most; three times as many where it winds
     shadow_cell: Number = 0.0  # cm: what casts shadows is drawn with triangles of this size
     inside: bool = True  # teeth and gums cast shadows, and are drawn behind closed lips
     oversample: Number = 1.0  # pictures are drawn so much larger: cheaper than one more pass
@@ -37,12 +44,14 @@ def detail_for(size: int) -> Detail:
     if size >= 1024:
         return FINE
     return Detail(
-        shadow_tile=int(np.clip(2 * size, 256, 1024)),
+        shadow_tile=int(np.clip(1.5 * size, 192, 1024)),
         thinnest=0.45,
+        hair_pixel=1.5 if size < 384 else 1.0,
+        hair_segments=round(max(8, size / 32)),
         segments=3 if size < 384 else 5,
         shadow_cell=128 / size,
         inside=False,
-        oversample=1.5,
+        oversample=1.4,
         faintest=0.02,
     )
 
@@ -56,8 +65,7 @@ def sparser(rooted: Rooted, thinnest: Number, segments: int, rng: Generator) -> 
     """Fewer and wider strands, so that the typical one is not thinner than this (cm); of at most so many segments."""
     share = float(np.clip(np.median(rooted.width) / max(thinnest, 1e-9), 0.02, 1.0))
     chosen = np.sort(rng.permutation(len(rooted.width))[: max(1, round(share * len(rooted.width)))])
-    count = rooted.offsets.shape[1]
-    kept = np.unique(np.round(np.linspace(0, count - 1, min(count, segments + 1))).astype(int))
+    kept = _kept(rooted.offsets.shape[1], segments)
     return Rooted(
         corners=rooted.corners[chosen][:, kept],
         weights=rooted.weights[chosen][:, kept],
@@ -66,6 +74,18 @@ def sparser(rooted: Rooted, thinnest: Number, segments: int, rng: Generator) -> 
         tint=rooted.tint[chosen],
         width=rooted.width[chosen] / share,
     )
+
+
+def coarser(strands: Strands, hair: Hair, detail: Detail) -> Strands:
+    """Head hair of at most so many segments."""
+    winds = hair.wave * hair.wave_per_cm > WINDS or hair.style in TWISTED
+    kept = _kept(strands.points.shape[1], detail.hair_segments * (3 if winds else 1))
+    return replace(strands, points=strands.points[:, kept], normals=strands.normals[:, kept])
+
+
+def _kept(count: int, segments: int) -> Array:
+    """Which points of a polyline of `count` stay: evenly spread, both ends among them."""
+    return np.unique(np.round(np.linspace(0, count - 1, min(count, segments + 1))).astype(int))
 
 
 def coarse_triangles(points: Array, faces: Array, cell: Number) -> Array:

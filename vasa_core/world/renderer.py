@@ -19,7 +19,7 @@ from scipy.interpolate import CubicSpline
 from scipy.spatial import cKDTree
 
 from vasa_core.world import clothes, facial_hair, hair, materials, shaders, worn, wrinkles
-from vasa_core.world.detail import FINE, Detail, coarse_triangles, sparser
+from vasa_core.world.detail import FINE, Detail, coarse_triangles, coarser, sparser
 from vasa_core.world.facekit import (
     EYE_L,
     EYE_R,
@@ -445,16 +445,16 @@ class Renderer:
         ground, tree = figure.body, cKDTree(figure.body[:, [0, 2]])
 
         def shoulders(x: Array, z: Array) -> Array:
-            gap, near = tree.query(np.stack([x, z], 1), k=3)
+            gap, near = tree.query(np.stack([x, z], -1), k=3)
             closeness = 1 / (gap + 0.2)
-            return np.where(gap[:, 0] > 3, -99, (ground[near, 1] * closeness).sum(1) / closeness.sum(1))
+            return np.where(gap[..., 0] > 3, -99, (ground[near, 1] * closeness).sum(-1) / closeness.sum(-1))
 
         skull = hair.Skull(kit, figure.rest)
-        head = hair.grow(kit, figure.rest, normals, person.hair, rng, shoulders, self.pixel_cm, skull)
+        head = hair.grow(kit, figure.rest, normals, person.hair, rng, shoulders, self._hair_pixel_cm(), skull)
         if head and person.hat:
             head = worn.Cover(person.hat.kind, skull).pressed(head)
         if head:
-            self._add_strands(figure, "hair", head, None)
+            self._add_strands(figure, "hair", coarser(head, person.hair, self.detail), None)
         hanging = {
             "brows": facial_hair.grow_brows(kit, figure.rest, normals, person.brows, rng),
             "lashes": facial_hair.grow_lashes(kit, person.eyes.lashes, rng),
@@ -465,6 +465,9 @@ class Renderer:
         for name, rooted in hanging.items():
             drawn = sparser(rooted, thinnest, self.detail.segments, rng)
             self._add_strands(figure, name, drawn.on(figure.rest), drawn)
+
+    def _hair_pixel_cm(self) -> Number:
+        return self.pixel_cm * self.detail.hair_pixel
 
     def _add_strands(
         self, figure: Figure, name: str, strands: hair.Strands, hanging: facial_hair.Rooted | None
