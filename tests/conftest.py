@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
+import secrets
+import shutil
 import socket
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+
+if TYPE_CHECKING:
+    from vasa_core.trust.registry import Registry
 
 os.environ.setdefault("GLOG_minloglevel", "3")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -27,6 +35,20 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
         connect(self, address)  # type: ignore[arg-type]
 
     monkeypatch.setattr(socket.socket, "connect", only_here)
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory):
+    """A house of the tests' own, made once: keys, registry, audit."""
+    from vasa_core.trust.house import House
+
+    return House.at(tmp_path_factory.mktemp("home") / "house")
+
+
+@pytest.fixture(autouse=True)
+def _not_my_house(house, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing that a test starts may find its way into the house of whoever runs it."""
+    monkeypatch.setenv("VASA_HOME", str(house.folder))
 
 
 @pytest.fixture
@@ -54,6 +76,64 @@ def statement():
         return Statement(**(fields | changes))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[str]:
+    """A PostgreSQL server for this session; the tests that need it are skipped where it is not installed."""
+    from databases import postgresql, postgresql_programs
+
+    programs = postgresql_programs()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed")
+    with postgresql(programs) as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a new, empty database, of each kind in turn."""
+    from databases import new_database
+
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'apart.db'}"
+    return new_database(request.getfixturevalue("postgresql_server"), secrets.token_hex(8))
+
+
+@pytest.fixture(scope="session")
+def registry_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database of SQLite at the newest schema, to be copied."""
+    from vasa_core.trust.registry import Registry
+
+    home = tmp_path_factory.mktemp("template")
+    Registry.open(home=home).close()
+    return home / "registry.db"
+
+
+@pytest.fixture
+def registry(tmp_path: Path, registry_template: Path) -> Iterator[Registry]:
+    """A registry of one's own, in a house of one's own."""
+    from vasa_core.trust.registry import Registry
+
+    home = tmp_path / "house"
+    home.mkdir()
+    shutil.copy(registry_template, home / "registry.db")
+    registry = Registry.open(f"sqlite:///{home / 'registry.db'}", home)
+    yield registry
+    registry.close()
+
+
+@pytest.fixture
+def declared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[np.ndarray], None]:
+    """Declares a picture one of our own cast, for this test."""
+    from vasa_core.trust import consent
+
+    def declare(picture: np.ndarray) -> None:
+        listed = {"drawn.png": {"pixels": consent.pixels_sha256(picture)}}
+        (tmp_path / "cast.json").write_text(json.dumps(listed))
+        monkeypatch.setattr(consent, "CAST_LIST", tmp_path / "cast.json")
+
+    return declare
 
 
 @pytest.fixture

@@ -16,10 +16,8 @@ DOCUMENT_STARTS = (b"%PDF-", b"\x89PNG\r\n", b"\xff\xd8\xff", b"RIFF", b"II*\x00
 
 FACE_SHARE = 0.7
 MOUTH_RANGE = 0.05
-"""The mouth's opening, 90th minus 10th percentile, as a share of the distance between the eyes."""
-
-MOUTH_FOLLOWS = 0.15
-"""Correlation of the mouth's opening with the voice's loudness, at the best lag."""
+"""The mouth's opening while the voice is heard, 90th minus 10th percentile, as a share of the distance between the
+eyes: 0.16 to 0.23 on talking heads, under 0.02 on a photo that is moved about in front of the camera."""
 
 LIVE_GEOMETRY = 0.4
 
@@ -35,7 +33,6 @@ class Findings:
     face_share: float
     geometry_distance: float
     mouth_range: float
-    mouth_follows: float
 
     def figures(self) -> dict[str, float]:
         """The numbers by name, for the record."""
@@ -51,11 +48,6 @@ class Findings:
                 "The words were not those asked for; read the new phrase aloud, slowly.",
             ),
             (self.mouth_range < MOUTH_RANGE, "still_mouth", "The mouth did not move; say the phrase to the camera."),
-            (
-                self.mouth_follows < MOUTH_FOLLOWS,
-                "other_mouth",
-                "The mouth did not move with the voice; say the phrase to the camera yourself.",
-            ),
             (
                 self.geometry_distance > LIVE_GEOMETRY,
                 "other_face",
