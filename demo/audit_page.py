@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import APIRouter, Query, Request
 
 from demo.services import Services
+from vasa_core.trust.chain import Entry
 
 EVENTS = {
     "consent_recorded": "Consent recorded",
@@ -24,6 +25,7 @@ EVENTS = {
     "deleted": "Deleted",
     "login": "Signed in",
     "login_refused": "Sign-in refused",
+    "access_refused": "Access refused",
     "logout": "Signed out",
     "job_failed": "Job failed",
 }
@@ -45,23 +47,23 @@ def router(services: Services) -> APIRouter:
     ) -> dict[str, Any]:
         """The newest entries, and whether the chain is sound."""
         account = services.account(request)
-        entries, verdict = services.trail(account, limit, like), services.chain(account)
+        entries, verdict, names = services.trail(account, limit, like), services.chain(account), services.names(account)
         return {
             "sound": verdict.sound,
             "count": verdict.count,
             "finding": verdict.finding,
-            "entries": [_as_json(entry) for entry in entries],
+            "entries": [_as_json(entry, names) for entry in entries],
         }
 
     return made
 
 
-def _as_json(entry: Any) -> dict[str, Any]:
+def _as_json(entry: Entry, names: dict[str, str]) -> dict[str, Any]:
     return {
         "number": entry.number,
-        "at": entry.at if isinstance(entry.at, str) else entry.at.isoformat(),
+        "at": str(entry.at),
         "event": EVENTS.get(entry.event, entry.event.replace("_", " ").capitalize()),
         "kind": entry.event,
-        "actor": entry.actor,
-        "facts": {name: str(value) for name, value in dict(entry.facts).items()},
+        "actor": names.get(entry.actor, entry.actor),
+        "facts": {name: names.get(str(value), str(value)) for name, value in entry.facts.items()},
     }

@@ -15,8 +15,8 @@ STAGES = {
     "portrait": "Studying the portrait",
     "motion": "Imagining the motion",
     "render": "Drawing the frames",
-    "encode": "Drawing the frames",
-    "sign": "Signing",
+    "starting": "Starting",
+    "signing": "Signing",
 }
 
 EMPTY_STAGE = """<div class="vs-screen vs-empty"><div class="vs-empty-words">
@@ -89,7 +89,8 @@ def _row(clip: ClipView) -> str:
     title = html.escape(clip.title)
     if not clip.servable:
         reason = html.escape(clip.reason or "No longer served.")
-        return f'<li><span class="vs-thumb vs-gone" aria-hidden="true"></span><span><b>{title}</b><i>{reason}</i></span></li>'
+        gone = '<span class="vs-thumb vs-gone" aria-hidden="true"></span>'
+        return f"<li>{gone}<span><b>{title}</b><i>{reason}</i></span></li>"
     source = html.escape(clip.id)
     return (
         f'<li><button type="button" class="vs-thumb" data-play="{source}" aria-label="Play {title}">'

@@ -12,7 +12,8 @@ from typing import Any
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
-from demo.services import ConsentView, Services
+from demo.consents import ConsentView
+from demo.services import Services
 
 PROMISE = (
     "This studio may make videos and pictures of the face shown, until the day named. The consent can be taken back at "
@@ -48,7 +49,8 @@ def _step(mode: str, prefix: str, title: str, fields: str) -> str:
     until = date.today() + timedelta(days=365)
     return f"""<vs-consent data-mode="{mode}"><details class="vs-more"><summary>{title}</summary>
 <form novalidate>{fields}
-<label class="vs-field"><span>Until</span><input type="date" name="until" required value="{until}" min="{date.today()}"></label>
+<label class="vs-field"><span>Until</span>
+<input type="date" name="until" required value="{until}" min="{date.today()}"></label>
 <p class="vs-note" id="{prefix}-promise">{PROMISE}</p>
 {_last(mode, prefix)}
 <p class="vs-note" data-said role="status"></p></form></details></vs-consent>"""
@@ -70,7 +72,8 @@ def _other_fields() -> str:
 
 def _last(mode: str, prefix: str) -> str:
     agree = "I agree" if mode == "capture" else "I have this statement from the person shown"
-    check = f'<label class="vs-check"><input type="checkbox" name="agree" aria-describedby="{prefix}-promise"> {agree}</label>'
+    box = f'<input type="checkbox" name="agree" aria-describedby="{prefix}-promise">'
+    check = f'<label class="vs-check">{box} {agree}</label>'
     if mode == "statement":
         return f'{check}<button type="button" class="vs-button vs-main" data-go>Hand it in</button>'
     return f"""{check}<div class="vs-booth" data-booth hidden><video muted playsinline aria-label="Your camera"></video>
@@ -83,12 +86,11 @@ def _last(mode: str, prefix: str) -> str:
 
 
 class Capture(BaseModel):
-    """What the camera and the microphone took, already in the server's keeping (ids of uploads)."""
+    """What camera and microphone took, and the portrait that it is about (ids of uploads)."""
 
     evidence: str = Field(max_length=64)
-    portrait: str | None = Field(None, max_length=64)
-    stills: list[str] = Field(min_length=1, max_length=8)
-    sound: str = Field(max_length=64)
+    portrait: str = Field(max_length=64)
+    video: str = Field(max_length=64)
     name: str = Field(min_length=1, max_length=80)
     until: date
 
@@ -121,11 +123,9 @@ def router(services: Services) -> APIRouter:
     @made.post("/consent/finish")
     def finish(request: Request, capture: Capture) -> dict[str, Any]:
         """Judges a capture; what was taken decides."""
-        account = services.account(request)
-        portrait = capture.portrait or capture.stills[0]
-        return as_json(services.finish_capture(
-            account, capture.evidence, portrait, capture.stills, capture.sound, capture.name, capture.until
-        ))  # fmt: skip
+        account, asked = services.account(request), capture
+        view = services.finish_capture(account, asked.evidence, asked.portrait, asked.video, asked.name, asked.until)
+        return as_json(view)
 
     @made.post("/consent/statement")
     def statement(request: Request, paper: Paper) -> dict[str, Any]:
@@ -156,5 +156,6 @@ def as_json(consent: ConsentView) -> dict[str, Any]:
     return {
         "id": consent.id, "name": consent.name, "state": consent.state,
         "says": STATES.get(consent.state, consent.state), "basis": consent.basis, "portrait": consent.portrait,
-        "until": consent.until.isoformat(), "recorded_by": consent.recorded_by, "approved_by": consent.approved_by,
+        "sentence": consent.sentence, "until": consent.until.isoformat(), "recorded_by": consent.recorded_by,
+        "approved_by": consent.approved_by, "mine": consent.mine, "approvable": consent.approvable,
     }  # fmt: skip

@@ -31,9 +31,11 @@ STEADY = "As set, all the time"
 LETTERS = 600
 
 LANGUAGES = {
-    "en": "English", "es": "Español", "fr": "Français", "de": "Deutsch", "it": "Italiano", "pt": "Português",
+    "en": "English",
+    "es": "Español", "fr": "Français", "de": "Deutsch", "it": "Italiano", "pt": "Português",
     "ca": "Català", "nl": "Nederlands", "pl": "Polski", "sv": "Svenska", "tr": "Türkçe", "cs": "Čeština",
-    "el": "Ελληνικά", "ru": "Русский", "uk": "Українська", "hi": "हिन्दी", "cmn": "中文", "ja": "日本語", "ar": "العربية",
+    "el": "Ελληνικά", "ru": "Русский", "uk": "Українська", "hi": "हिन्दी",
+    "cmn": "中文", "ja": "日本語", "ar": "العربية",
 }  # fmt: skip
 
 VOICES = {"english": "English", "french": "Français", "catalan": "Català"}
@@ -106,7 +108,7 @@ def _face(services: Services, app: gr.Blocks) -> dict[str, gr.components.Compone
 def _person(services: Services, app: gr.Blocks) -> gr.Dropdown:
     """The portraits of real people that may be used now; asked for again whenever a consent comes or goes."""
     person = gr.Dropdown([], label="Portraits with consent", info="Nobody yet", elem_id="create-person")
-    again = gr.Button("Refresh", visible="hidden", elem_id="refresh-people")
+    again = gr.Button("Refresh", elem_id="refresh-people", elem_classes="vs-unseen")
 
     def people(request: gr.Request) -> Any:
         known = consent_page.choices(services.consents(services.account(request)))
@@ -136,10 +138,8 @@ def _voice() -> dict[str, gr.components.Component]:
         with gr.Column(elem_classes="vs-flat") as sample_part:
             sample = voice_picker("create-voice")
         with gr.Column(visible=False, elem_classes="vs-flat") as sound_part:
-            sound = gr.Audio(
-                sources=["microphone", "upload"], type="filepath", label="Recording", elem_id="create-sound",
-                buttons=[], waveform_options=gr.WaveformOptions(show_recording_waveform=False),
-            )  # fmt: skip
+            theme.block('<vs-recorder data-for="create-sound"></vs-recorder>')
+            sound = gr.Textbox("", label="Recording", elem_id="create-sound", elem_classes="vs-unseen")
         with gr.Column(visible=False, elem_classes="vs-flat") as text_part:
             words = gr.Textbox(
                 label="Sentence",
@@ -208,21 +208,21 @@ def _mood() -> dict[str, gr.components.Component]:
 
 def _attention() -> dict[str, gr.components.Component]:
     with gr.Row():
-        yaw = gr.Slider(-35, 35, 0, step=1, label="Looks left or right", info="degrees", buttons=[])
-        pitch = gr.Slider(-25, 25, 0, step=1, label="Looks up or down", info="degrees, down is positive", buttons=[])
+        yaw = gr.Slider(-35, 35, 0, step=1, label="Looks left or right (°)", buttons=[])
+        pitch = gr.Slider(-25, 25, 0, step=1, label="Looks up or down (°)", buttons=[])
     return {"gaze_yaw": yaw, "gaze_pitch": pitch}
 
 
 def _head() -> dict[str, gr.components.Component]:
     with gr.Row():
-        distance = gr.Slider(0.7, 1.6, 1, step=0.05, label="Distance", info="of the portrait's own", buttons=[])
-        energy = gr.Slider(0, 2, 1, step=0.05, label="Liveliness", info="0 holds the head still", buttons=[])
+        distance = gr.Slider(0.7, 1.6, 1, step=0.05, label="Distance (×)", buttons=[])
+        energy = gr.Slider(0, 2, 1, step=0.05, label="Liveliness (×)", buttons=[])
     with gr.Row():
-        blinks = gr.Slider(0, 3, 1, step=0.1, label="Blinks", info="times the usual rate", buttons=[])
-        roll = gr.Slider(-20, 20, 0, step=1, label="Tilt", info="degrees", buttons=[])
+        blinks = gr.Slider(0, 3, 1, step=0.1, label="Blinks (×)", buttons=[])
+        roll = gr.Slider(-20, 20, 0, step=1, label="Tilt (°)", buttons=[])
     with gr.Row():
-        yaw = gr.Slider(-20, 20, 0, step=1, label="Head left or right", info="degrees", buttons=[])
-        pitch = gr.Slider(-15, 15, 0, step=1, label="Head up or down", info="degrees", buttons=[])
+        yaw = gr.Slider(-20, 20, 0, step=1, label="Head left or right (°)", buttons=[])
+        pitch = gr.Slider(-15, 15, 0, step=1, label="Head up or down (°)", buttons=[])
     return {
         "head_distance": distance, "energy": energy, "blink_rate": blinks,
         "pose_yaw": yaw, "pose_pitch": pitch, "pose_roll": roll,
@@ -253,17 +253,16 @@ CONTROLS = (
 )  # fmt: skip
 
 
-def clip_request(services: Services, account: Any, asked: dict[str, Any]) -> ClipRequest:
-    """What the form asks for, with its files given to the server's keeping."""
-    sound = asked["sound"] if asked["voice_source"] == SOUND else None
-    if asked["voice_source"] == SOUND and sound is None:
+def clip_request(asked: dict[str, Any]) -> ClipRequest:
+    """What the form asks for; a recording and a portrait are named by the ids of what the server keeps."""
+    if asked["voice_source"] == SOUND and not asked["sound"]:
         raise gr.Error("Record or upload a voice first.", title="No voice yet")
     if asked["voice_source"] == TEXT and not (asked["words"] or "").strip():
         raise gr.Error("Type the sentence that should be said.", title="No sentence yet")
     return ClipRequest(
         portrait=_portrait(asked),
         voice=asked["sample"] if asked["voice_source"] == SAMPLE else None,
-        upload=services.keep_upload(account, sound, "sound") if sound else None,
+        upload=asked["sound"] if asked["voice_source"] == SOUND else None,
         text=asked["words"].strip() if asked["voice_source"] == TEXT else None,
         language=asked["language"] or "en",
         controls={name: asked[name] if name == "emotion" else float(asked[name]) for name in CONTROLS},
@@ -285,8 +284,7 @@ def _portrait(asked: dict[str, Any]) -> str:
 async def _made(services: Services, request: gr.Request, asked: dict[str, Any]) -> AsyncIterator[tuple[Any, ...]]:
     account = services.account(request)
     try:
-        wanted = await asyncio.to_thread(clip_request, services, account, asked)
-        job_id = await asyncio.to_thread(services.submit, account, wanted)
+        job_id = await asyncio.to_thread(services.submit, account, clip_request(asked))
     except VasaError as refusal:
         yield _shown(refusal_card(str(refusal)), busy=False)
         return

@@ -1,4 +1,4 @@
-"""Explore: one face under one's own hands, and the same performance seen twice: on several faces, or guided more and less.
+"""Explore: one face under one's own hands, and one performance seen several times: on other faces, or guided more.
 
 Stills come from the server's quick road (`services.still`); the comparisons are ordinary clips of the queue, made with
 one seed, so that the faces move alike: motion depends on voice, wishes and seed, never on the portrait.
@@ -63,7 +63,7 @@ def _one_face(services: Services) -> None:
             with gr.Group(elem_classes="vs-card"):
                 theme.block('<h2 class="vs-h">Expression</h2>')
                 expression = _expression()
-        with gr.Column(scale=5, min_width=320, elem_classes="vs-stage"):
+        with gr.Column(scale=5, min_width=320, elem_classes="vs-stage vs-watch"):
             stage = theme.block(STILL_BEFORE, elem_id="explore-stage")
             reset = gr.Button("Back to the portrait", elem_id="explore-reset")
     sliders = {**pose, **expression}
@@ -81,12 +81,12 @@ def _one_face(services: Services) -> None:
 
 def _pose() -> dict[str, gr.Slider]:
     with gr.Row():
-        yaw = gr.Slider(-35, 35, 0, step=1, label="Turn left or right", info="degrees", buttons=[])
-        pitch = gr.Slider(-25, 25, 0, step=1, label="Nod up or down", info="degrees", buttons=[])
+        yaw = gr.Slider(-35, 35, 0, step=1, label="Turn left or right (°)", buttons=[])
+        pitch = gr.Slider(-25, 25, 0, step=1, label="Nod up or down (°)", buttons=[])
     with gr.Row():
-        roll = gr.Slider(-30, 30, 0, step=1, label="Tilt", info="degrees", buttons=[])
-        gaze_yaw = gr.Slider(-35, 35, 0, step=1, label="Eyes left or right", info="degrees", buttons=[])
-    gaze_pitch = gr.Slider(-25, 25, 0, step=1, label="Eyes up or down", info="degrees", buttons=[])
+        roll = gr.Slider(-30, 30, 0, step=1, label="Tilt (°)", buttons=[])
+        gaze_yaw = gr.Slider(-35, 35, 0, step=1, label="Eyes left or right (°)", buttons=[])
+    gaze_pitch = gr.Slider(-25, 25, 0, step=1, label="Eyes up or down (°)", buttons=[])
     return {"yaw": yaw, "pitch": pitch, "roll": roll, "gaze_yaw": gaze_yaw, "gaze_pitch": gaze_pitch}
 
 
@@ -153,7 +153,7 @@ def _several_strengths(services: Services) -> None:
         voice = voice_picker("strength-voice")
         with gr.Row():
             which = gr.Radio(list(STRENGTHS), value=next(iter(STRENGTHS)), label="Strength of", elem_classes="vs-chips")
-            gaze = gr.Slider(-30, 30, 15, step=1, label="Looks left or right", info="degrees", buttons=[])
+            gaze = gr.Slider(-30, 30, 15, step=1, label="Looks left or right (°)", buttons=[])
     make = gr.Button("Make them side by side", variant="primary", size="lg", elem_id="compare-strengths")
     shown = theme.block(elem_id="compare-strengths-stage")
 
@@ -197,8 +197,10 @@ def _grid(jobs: dict[str, JobView], clips: dict[str, ClipView], *, whole: bool) 
     cells = "".join(
         f"<figure>{_cell(job, clips)}<figcaption>{html.escape(n)}</figcaption></figure>" for n, job in jobs.items()
     )
-    made = '<p class="vs-p"><span class="vs-made">AI-generated</span></p>' if whole else ""
-    return f'{"<vs-compare>" if whole else "<div>"}<div class="vs-grid">{cells}</div>{made}{"</vs-compare>" if whole else "</div>"}'
+    if not whole:
+        return f'<div class="vs-grid">{cells}</div>'
+    made = '<p class="vs-p"><span class="vs-made">AI-generated</span></p>'
+    return f'<vs-compare><div class="vs-grid">{cells}</div>{made}</vs-compare>'
 
 
 def _cell(job: JobView, clips: dict[str, ClipView]) -> str:

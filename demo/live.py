@@ -40,12 +40,12 @@ HELLO_S = 10.0
 MESSAGE_LETTERS = 4000
 
 SLIDERS = (
-    ("gaze_yaw", "Looks left or right", -30, 30, 1, 0),
-    ("gaze_pitch", "Looks up or down", -20, 20, 1, 0),
-    ("head_distance", "Distance", 0.7, 1.6, 0.05, 1),
+    ("gaze_yaw", "Looks left or right (°)", -30, 30, 1, 0),
+    ("gaze_pitch", "Looks up or down (°)", -20, 20, 1, 0),
+    ("head_distance", "Distance (×)", 0.7, 1.6, 0.05, 1),
     ("emotion_intensity", "Strength of the mood", 0, 1, 0.05, 0.8),
-    ("energy", "Liveliness", 0, 2, 0.05, 1),
-    ("blink_rate", "Blinks", 0, 3, 0.1, 1),
+    ("energy", "Liveliness (×)", 0, 2, 0.05, 1),
+    ("blink_rate", "Blinks (×)", 0, 3, 0.1, 1),
 )
 
 
@@ -65,16 +65,19 @@ def panel() -> str:
     samples = [(path.stem, VOICES.get(path.stem, path.stem.capitalize())) for path in assets.voices()]
     voice = _radios("live-voice", samples, "english", "vs-chips", "Which")
     sliders = "".join(_slider(*slider) for slider in SLIDERS)
-    return f"""<vs-live class="vs-split2"><div class="vs-form2"><section class="vs-panel"><h2>Face and voice</h2>{faces}
+    return f"""<vs-live class="vs-split2"><div class="vs-form2">
+<section class="vs-panel"><h2>Face and voice</h2>{faces}
 {source}<div data-mic><label class="vs-check"><input type="checkbox" data-hear> Let me hear myself, delayed
 <small>with headphones only, or it echoes</small></label></div><div data-sample hidden>{voice}</div></section>
 <section class="vs-panel"><h2>While it speaks</h2>{moods}<div class="vs-sliders">{sliders}</div></section></div>
-<div class="vs-stage2"><div class="vs-screen"><canvas width="512" height="512" role="img" aria-label="The speaking face, AI-generated">
-</canvas><div class="vs-empty-words vs-over" data-words role="status"><p class="vs-lead">Say something.</p>
+<div class="vs-stage2 vs-watch"><div class="vs-screen">
+<canvas width="512" height="512" role="img" aria-label="The speaking face, AI-generated"></canvas>
+<div class="vs-empty-words vs-over" data-words role="status"><p class="vs-lead">Say something.</p>
 <p>The face speaks along, a moment later.</p></div></div>
 <button type="button" class="vs-button vs-main vs-wide" data-go>Start</button>
 <dl class="vs-meter" data-meter aria-label="Measured"></dl>
-<p class="vs-p"><span class="vs-made">AI-generated</span> Nothing of this is kept: neither your voice nor the pictures.</p></div></vs-live>"""
+<p class="vs-p"><span class="vs-made">AI-generated</span> Neither your voice nor the pictures are kept.</p>
+</div></vs-live>"""
 
 
 def _radios(name: str, choices: list[tuple[str, str]], chosen: str, kind: str, legend: str) -> str:

@@ -41,16 +41,15 @@ def theme() -> gr.themes.Base:
     return plain.set(**_both(_surfaces()), **_both(_controls()), **_both(_buttons()), **_plain())
 
 
-def page(title: str, body: str, *, script: bool = False, signed_in: bool = False) -> str:
+def page(title: str, body: str, *, script: bool = False, door: bool = False) -> str:
     """A whole page outside Gradio (sign in, verify) in the same clothes; `body` is trusted HTML."""
-    other = ("/studio/", "Open the studio") if signed_in else ("/login", "Sign in")
+    way = '<a href="/verify">Verify a file</a>' if door else '<a href="/studio/">Open the studio</a>'
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{html.escape(title)}</title><link rel="icon" href="/static/mark.svg" type="image/svg+xml">
 <link rel="stylesheet" href="/static/studio.css">{SCRIPT if script else ""}</head>
 <body class="vs-page"><a class="vs-skip" href="#main">Skip to the content</a>
-<header class="vs-header">{brand("/")}<nav aria-label="Pages"><a href="/verify">Verify a file</a>
-<a href="{other[0]}">{other[1]}</a></nav></header>
+<header class="vs-header">{brand("/")}<nav aria-label="Pages">{way}</nav></header>
 <main id="main">{body}</main>
 <footer class="vs-footer">{FOOTER}</footer></body></html>"""
 

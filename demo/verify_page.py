@@ -6,7 +6,7 @@ The answer is the same HTML on the public page, in the studio's tab, and for a b
 from __future__ import annotations
 
 import html
-from typing import Any
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request, UploadFile
 from fastapi.responses import HTMLResponse
@@ -14,6 +14,9 @@ from fastapi.responses import HTMLResponse
 from demo import theme
 from demo.services import Services
 from vasa_core.errors import VasaError
+
+if TYPE_CHECKING:
+    from vasa_core.trust.verify import Findings
 
 ABOUT = """<details class="vs-about"><summary>What is looked for</summary>
 <dl><dt>Signed credentials</dt><dd>A C2PA manifest says who made the file, with what, and that nothing has changed
@@ -71,6 +74,42 @@ def refused(sentence: str) -> str:
     return f'<p class="vs-note vs-wrong" role="alert">{html.escape(sentence)}</p>'
 
 
-def verdict(findings: Any, name: str) -> str:
-    """The findings as two lines with a headline that says what they mean together."""
-    return ""
+def verdict(findings: Findings, name: str) -> str:
+    """The findings with a headline that says what they mean together; the sentences are the engine's own."""
+    mood, headline = HEADLINES[findings.carries]
+    if findings.carries == "credentials" and findings.credentials.seal == "foreign":
+        mood, headline = "vs-heed", "Signed by somebody else"
+    said = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in findings.sentences)
+    file = f'<p class="vs-soft">{html.escape(name)}</p>'
+    return f"""<section class="vs-found {mood}" role="status">{file}<h2>{headline}</h2>
+{said}<dl><dt>Signed credentials</dt><dd>{_seal(findings)}</dd>
+<dt>Invisible mark</dt><dd>{_mark(findings)}</dd></dl></section>"""
+
+
+HEADLINES = {
+    "both": ("vs-right", "Made here, and unchanged since"),
+    "credentials": ("vs-right", "Made here"),
+    "watermark": ("vs-right", "Made here, and copied since"),
+    "neither": ("vs-off", "Nothing of ours in it"),
+    "tampered": ("vs-wrong", "Changed after it was signed"),
+}
+SEALS = {
+    "none": "None.",
+    "ours": "Valid, signed by this studio.",
+    "foreign": "Valid, signed by somebody whom this studio does not know.",
+    "tampered": "Broken: what they describe is not what the file is now.",
+}
+
+
+def _seal(findings: Findings) -> str:
+    found = findings.credentials
+    who = f" Signed by {html.escape(found.signed_by)}." if found.signed_by and found.seal != "ours" else ""
+    return f"{SEALS[found.seal]}{who}"
+
+
+def _mark(findings: Findings) -> str:
+    if findings.watermark is None:
+        return "None of this studio's."
+    chance = max(findings.watermark.false_alarm, 1e-12)
+    number = f"{findings.watermark.payload:012x}"
+    return f"Found, number {number}. A file without it would look so by chance in 1 of {1 / chance:.0e} cases."

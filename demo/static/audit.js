@@ -54,8 +54,8 @@ class Audit extends HTMLElement {
       el("div", {}, el("b", {}, consent.name), el("i", {}, basis.filter(Boolean).join(" · "))),
       el("span", { class: `vs-state ${mood}` }, consent.says),
       el("div", { class: "vs-row-actions" },
-        consent.state === "pending" && this.role !== "viewer" ? el("button", { type: "button", class: "vs-button vs-main", "aria-label": `Approve ${consent.name}`, onclick: () => this.act(`/consents/${consent.id}/approve`) }, "Approve") : null,
-        ["approved", "pending"].includes(consent.state) ? el("button", { type: "button", class: "vs-button vs-danger", "aria-label": `Take back the consent of ${consent.name}`, onclick: () => this.ask(consent) }, "Take back") : null));
+        consent.approvable ? el("button", { type: "button", class: "vs-button vs-main", "aria-label": `Approve ${consent.name}`, onclick: () => this.act(`/consents/${consent.id}/approve`) }, "Approve") : null,
+        ["approved", "pending"].includes(consent.state) && (consent.mine || this.role === "administrator") ? el("button", { type: "button", class: "vs-button vs-danger", "aria-label": `Take back the consent of ${consent.name}`, onclick: () => this.ask(consent) }, "Take back") : null));
   }
 
   ask(consent) {

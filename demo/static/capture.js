@@ -2,8 +2,8 @@
 
 import { el, post, upload } from "./session.js";
 
-const SECONDS = 6;
-const STILLS = 5;
+const SECONDS = 8;
+const KINDS = ["video/webm;codecs=vp8,opus", "video/mp4", "video/webm"];
 
 class Consent extends HTMLElement {
   connectedCallback() {
@@ -69,24 +69,21 @@ class Consent extends HTMLElement {
 
   async record() {
     const left = this.querySelector("[data-left]");
-    const sound = await listen(this.stream);
-    const stills = [];
-    for (let i = 0; i < SECONDS * 2; i++) {
-      left.textContent = `Recording: ${Math.ceil(SECONDS - i / 2)}`;
-      await new Promise((go) => setTimeout(go, 500));
-      if (i % 2 === 1 && stills.length < STILLS) stills.push(await still(this.video));
+    const picture = await still(this.video);
+    const film = filmed(this.stream);
+    for (let second = SECONDS; second > 0; second--) {
+      left.textContent = `Recording: ${second}`;
+      await new Promise((go) => setTimeout(go, 1000));
     }
     left.textContent = "";
-    const pieces = await sound.stop();
+    const taken = await film.stop();
     this.close();
     this.tell("", "Looking and listening.");
     const { name, until, portrait } = this.form.elements;
     const capture = { evidence: this.evidence, name: name.value, until: until.value };
     this.evidence = null;
-    capture.portrait = portrait.files[0] ? await upload(portrait.files[0], "picture") : null;
-    capture.stills = [];
-    for (const picture of stills) capture.stills.push(await upload(picture, "picture", "still.jpg"));
-    capture.sound = await upload(wav(pieces), "sound", "phrase.wav");
+    capture.portrait = await upload(portrait.files[0] ?? picture, "picture", portrait.files[0]?.name ?? "still.jpg");
+    capture.video = await upload(taken, "capture", "capture");
     this.done(await post("/consent/finish", capture));
   }
 
@@ -119,29 +116,19 @@ class Consent extends HTMLElement {
 
 customElements.define("vs-consent", Consent);
 
-async function listen(stream) {
-  const context = new AudioContext();
-  await context.audioWorklet.addModule("/static/pcm.js");
-  const worklet = new AudioWorkletNode(context, "pcm", { numberOfOutputs: 0 });
+// One video with its sound: the words, the face and the mouth are judged together.
+function filmed(stream) {
   const pieces = [];
-  worklet.port.onmessage = ({ data }) => pieces.push(new Int16Array(data.samples));
-  context.createMediaStreamSource(stream).connect(worklet);
-  return { stop: async () => (await context.close(), pieces) };
+  const kind = KINDS.find((each) => MediaRecorder.isTypeSupported(each));
+  const recorder = new MediaRecorder(stream, { ...(kind && { mimeType: kind }), videoBitsPerSecond: 4_000_000 });
+  recorder.ondataavailable = ({ data }) => pieces.push(data);
+  recorder.start();
+  const stopped = new Promise((done) => { recorder.onstop = () => done(new Blob(pieces, { type: pieces[0]?.type })); });
+  return { stop: () => (recorder.stop(), stopped) };
 }
 
 function still(video) {
   const canvas = el("canvas", { width: video.videoWidth, height: video.videoHeight });
   canvas.getContext("2d").drawImage(video, 0, 0);
   return new Promise((done) => canvas.toBlob(done, "image/jpeg", 0.95));
-}
-
-// 16 kHz, mono, 16 bit.
-function wav(pieces) {
-  const bytes = 2 * pieces.reduce((sum, piece) => sum + piece.length, 0);
-  const head = new DataView(new ArrayBuffer(44));
-  const word = (at, text) => [...text].forEach((letter, i) => head.setUint8(at + i, letter.charCodeAt(0)));
-  word(0, "RIFF"); head.setUint32(4, 36 + bytes, true); word(8, "WAVEfmt "); head.setUint32(16, 16, true);
-  head.setUint16(20, 1, true); head.setUint16(22, 1, true); head.setUint32(24, 16000, true); head.setUint32(28, 32000, true);
-  head.setUint16(32, 2, true); head.setUint16(34, 16, true); word(36, "data"); head.setUint32(40, bytes, true);
-  return new Blob([head, ...pieces], { type: "audio/wav" });
 }

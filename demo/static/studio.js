@@ -3,6 +3,7 @@
 import "./capture.js";
 import "./compare.js";
 import "./live.js";
+import "./recorder.js";
 import "./verify.js";
 import "./audit.js";
 
