@@ -20,7 +20,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, RowMapping, delete, insert, or_, select, update
+from sqlalchemy import Connection, delete, insert, or_, select, update
 
 from vasa_core.errors import BadOption, BadPortrait, ClipRefused, ConsentRefused
 from vasa_core.trust import shelf
@@ -525,7 +525,7 @@ def _likeness(picture: Picture) -> Likeness:
     return likeness(picture)
 
 
-def _copies(picture: Picture, rows: Collection[RowMapping]) -> list[str]:
+def _copies(picture: Picture, rows: Collection[Mapping[str, Any]]) -> list[str]:
     """Ids of the consents whose photo this picture is a crop or another encoding of."""
     if not rows:
         return []
@@ -567,7 +567,7 @@ def _record(connection: Connection, consent_id: str) -> ConsentRecord:
     return _as_record(row)
 
 
-def _as_record(row: RowMapping) -> ConsentRecord:
+def _as_record(row: Mapping[str, Any]) -> ConsentRecord:
     fields = {name: row[name] for name in ConsentRecord.__dataclass_fields__}
     for name in ("purposes", "languages", "emotions"):
         fields[name] = None if fields[name] is None else tuple(fields[name])

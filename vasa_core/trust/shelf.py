@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, Table, insert, select, update
+from sqlalchemy import Connection, Select, Table, insert, select, update
 
 from vasa_core.errors import ClipRefused
 from vasa_core.trust.audit import Audit, Note
@@ -167,7 +167,7 @@ class Shelf:
             raise
         return key
 
-    def _as(self, kind: Any, row: RowMapping) -> Any:
+    def _as(self, kind: Any, row: Mapping[str, Any]) -> Any:
         fields = {name: row[name] for name in kind.__dataclass_fields__}
         return kind(**(fields | {"path": self.folder / row["path"]}))
 
