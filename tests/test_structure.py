@@ -19,7 +19,8 @@ ORDER = """
     encoders speech controls motion sampler blinks
     portrait contact eyes mouth decoder render stream
     trust trust.chain trust.schema trust.store trust.audit trust.accounts trust.consent
-    trust.likeness trust.phrase trust.evidence trust.capture trust.shelf trust.registry trust.label trust.release
+    trust.likeness trust.phrase trust.evidence trust.capture trust.shelf trust.registry
+    trust.authority trust.house trust.label trust.codeword trust.watermark trust.credentials trust.release trust.verify
     world world.*
     train train.*
     evaluate evaluate.*

@@ -14,7 +14,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,7 @@ from vasa_core.speech import SpeechEncoder, load_speech_encoder
 from vasa_core.stream import LIVE, WHOLE, Pace, motion_windows
 from vasa_core.surface import Surface, load_surface
 from vasa_core.trust.consent import Grant, Statement, grant_for
+from vasa_core.trust.house import House
 from vasa_core.trust.release import STILL_SUFFIXES, Released, check_output, release_still, release_video
 
 Picture = UInt8[np.ndarray, "height width 3"]
@@ -77,6 +78,9 @@ class Studio:
     ask: Callable[[str], str] | None = None
     """Puts a question about consent to a person; without it a stranger's portrait needs a written statement."""
 
+    house: House = field(default_factory=House.at)
+    """Where grants are kept and what signs and marks; by default the user's own."""
+
     @cached_property
     def surface(self) -> Surface:
         """The deforming face surface."""
@@ -102,7 +106,7 @@ class Studio:
             consent.check_covers(_picture(subject))
             return consent
         path = subject if isinstance(subject, str | Path) else None
-        return grant_for(_picture(subject), path, purpose, consent, self.ask)
+        return grant_for(_picture(subject), path, purpose, consent, self.ask, registry=self.house.registry)
 
     def speak(
         self,
@@ -146,7 +150,9 @@ class Studio:
             watch("render", next(made) / count)
 
         with bar, _one_thread(), closing(motion):
-            return release_video(frames, sound, fps, out, grant, ledger=ledger, progress=step)
+            return release_video(
+                frames, sound, fps, out, grant, house=self.house, photo=_file(subject), ledger=ledger, progress=step
+            )
 
     def stream(
         self,
@@ -201,7 +207,7 @@ class Studio:
         """The same picture, labelled and written to a file; takes what `look` takes."""
         out = _check_is_not(check_output(out, STILL_SUFFIXES), subject)
         grant = self.grant(subject, "look", consent)
-        return release_still(self.look(subject, **look), out, grant)
+        return release_still(self.look(subject, **look), out, grant, house=self.house, photo=_file(subject))
 
     # ---- stages ---------------------------------------------------------------------------------------------------
 
@@ -249,6 +255,11 @@ def _head_pose(yaw: float, pitch: float, roll: float) -> Float[np.ndarray, " pos
     for name, degrees in {"yaw": yaw, "pitch": pitch, "roll": roll}.items():
         _check_between(f"--{name}", degrees, -TURN_LIMIT_DEG[name], TURN_LIMIT_DEG[name])
     return np.array([*np.deg2rad([pitch, yaw, roll]), 0, 0, 0], np.float32)
+
+
+def _file(subject: Subject) -> Path | None:
+    """The portrait's file, if it came as one."""
+    return Path(subject) if isinstance(subject, str | Path) else None
 
 
 def _picture(subject: Subject) -> Picture:

@@ -1,8 +1,9 @@
 """The one door: only this file writes pictures and videos, and only for a `Grant`.
 
-Every frame gets the visible label, every file says in its metadata that it is AI-generated, by which software and under
-which grant. Files are written beside their final name and moved into place when complete: a failure or an interruption
-leaves nothing half-made and harms no file that was there. Memory does not grow with the length of the video.
+Every frame gets the visible label, then the invisible watermark; every file says in its metadata that it is
+AI-generated, and is signed last; every release stands in the audit, with the file's sha256. Files are written beside
+their final name and moved into place when complete: a failure, an interruption or a consent revoked meanwhile leaves
+nothing half-made and harms no file that was there. Memory does not grow with the length of the video.
 """
 
 from __future__ import annotations
@@ -17,17 +18,21 @@ from itertools import chain
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 from jaxtyping import Float, UInt8
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from vasa_core.clock import SAMPLE_RATE_HZ
+from vasa_core.clock import FRAME_RATE_HZ, SAMPLE_RATE_HZ
 from vasa_core.errors import BadOption, BadSound, VasaError
 from vasa_core.ledger import Ledger
-from vasa_core.trust.consent import Grant
-from vasa_core.trust.label import label_for
+from vasa_core.trust.consent import TERMINAL, Grant, file_sha256
+from vasa_core.trust.credentials import sign
+from vasa_core.trust.house import House
+from vasa_core.trust.label import Label, label_for
+from vasa_core.trust.watermark import Mark, mark_for
 
 VIDEO_SUFFIXES = (".mp4",)
 STILL_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
@@ -36,6 +41,7 @@ SOUND_BIT_RATE = 128_000
 MP4 = {"movflags": "+faststart"}  # the index first, so that browsers start at once
 X264 = {"crf": "18", "preset": "veryfast"}
 EXIF_IMAGE_DESCRIPTION = 0x010E
+LIVE_QUALITY = 88  # JPEG
 
 Frame = UInt8[np.ndarray, "height width 3"]
 Sound = Path | str | Float[np.ndarray, " sample"] | None
@@ -82,34 +88,81 @@ def release_video(
     out: Path | str,
     grant: Grant,
     *,
+    house: House,
+    photo: Path | None = None,
     ledger: Ledger | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> Released:
-    """Labels and writes the frames with their sound as H.264 and AAC, frame by frame as they come.
+    """Marks and writes the frames with their sound as H.264 and AAC, frame by frame as they come, and signs the file.
 
     `sound` is a file, heard at its own quality from its first sample, or mono samples at the engine's rate. It is cut
-    to the frames' length. `progress` is called with 1 after each frame.
+    to the frames' length. `photo` is the file of the person's photograph, if at hand. `progress` is called with 1
+    after each frame.
     """
     grant.check("speak")
     out, ledger = check_output(out), ledger or Ledger()
-    with _moved_into_place(out) as unfinished, _opened(unfinished, ledger) as file:
+    with _moved_into_place(out, grant, house, photo, ledger) as unfinished, _opened(unfinished, ledger) as file:
         file.metadata.update(_declaration("video", grant))
-        count = _write(file, frames, sound, fps, ledger, progress)
+        count = _write(file, frames, sound, fps, grant, house, ledger, progress)
     return Released(path=out, frames=count, duration_s=count / fps, seconds=dict(ledger.seconds), seal=_SEAL)
 
 
-def release_still(picture: Frame, out: Path | str, grant: Grant, *, ledger: Ledger | None = None) -> Released:
-    """Labels and writes one picture."""
+def release_still(
+    picture: Frame,
+    out: Path | str,
+    grant: Grant,
+    *,
+    house: House,
+    photo: Path | None = None,
+    ledger: Ledger | None = None,
+) -> Released:
+    """Marks, writes and signs one picture."""
     grant.check("look")
     out, ledger = check_output(out, STILL_SUFFIXES), ledger or Ledger()
-    with ledger.stage("encode"), _moved_into_place(out) as unfinished:
-        image = Image.fromarray(label_for(*picture.shape[:2]).onto(picture))
+    with _moved_into_place(out, grant, house, photo, ledger) as unfinished, ledger.stage("encode"):
+        image = Image.fromarray(_marked(picture, grant, house))
         declaration, exif = PngInfo(), Image.Exif()
         for key, text in _declaration("picture", grant).items():
             declaration.add_itxt(key.capitalize(), text)
         exif[EXIF_IMAGE_DESCRIPTION] = "; ".join(_declaration("picture", grant).values())
         image.save(unfinished, format=_still_format(out), pnginfo=declaration, exif=exif, quality=95)
     return Released(path=out, frames=1, duration_s=0.0, seconds=dict(ledger.seconds), seal=_SEAL)
+
+
+def release_live(frames: Iterable[Frame], grant: Grant, *, house: House, fps: int = FRAME_RATE_HZ) -> Iterator[bytes]:
+    """The frames as JPEG files with label and watermark, one by one as they come; a stream cannot be signed.
+
+    The audit hears of the beginning before a frame leaves, and of the end however it comes. A consent revoked
+    meanwhile ends the stream within a second's worth of frames.
+    """
+    grant.check("speak")
+    _tell(house, grant, "live_started")
+    return _live(frames, grant, house, fps)
+
+
+def _live(frames: Iterable[Frame], grant: Grant, house: House, fps: int) -> Iterator[bytes]:
+    count = 0
+    try:
+        for frame in frames:
+            if count % fps == 0:
+                grant.check("speak")
+            pixels = cv2.cvtColor(_marked(frame, grant, house), cv2.COLOR_RGB2BGR)
+            yield cv2.imencode(".jpg", pixels, (cv2.IMWRITE_JPEG_QUALITY, LIVE_QUALITY))[1].tobytes()
+            count += 1
+    finally:
+        _tell(house, grant, "live_ended", frames=count)
+
+
+def _marked(picture: Frame, grant: Grant, house: House) -> Frame:
+    height, width, _ = picture.shape
+    labelled = label_for(height, width).onto(picture)
+    return mark_for(grant.mark, house.watermark_key, height, width).onto(labelled)
+
+
+def _tell(house: House, grant: Grant, event: str, **facts: str | int) -> None:
+    """The audit hears who had it made, under which grant."""
+    known = house.registry.made_with(grant.mark)
+    house.registry.audit.append(event, known["asked_by"] if known else TERMINAL, grant=grant.grant_id, **facts)
 
 
 def _still_format(out: Path) -> str:
@@ -134,19 +187,25 @@ def software() -> str:
 # ---- files that appear whole or not at all ------------------------------------------------------------------------
 
 
-def _unfinished(out: Path) -> Path:
-    return out.with_name(f".{out.name}.{os.getpid()}.unfinished")
+def _unfinished(out: Path, stage: str = "unfinished") -> Path:
+    return out.with_name(f".{out.name}.{os.getpid()}.{stage}")
 
 
 @contextmanager
-def _moved_into_place(out: Path) -> Iterator[Path]:
-    """A name to write under; the file takes its real name when all went well and vanishes when not."""
-    unfinished = _unfinished(out)
+def _moved_into_place(out: Path, grant: Grant, house: House, photo: Path | None, ledger: Ledger) -> Iterator[Path]:
+    """A name to write under. When all went well the file is signed, told to the audit and takes its real name; when
+    not, it vanishes."""
+    unfinished, signed = _unfinished(out), _unfinished(out, "unsent")
     try:
         yield unfinished
-        unfinished.replace(out)
+        with _writing(ledger, "sign"):
+            grant.check(grant.purpose)  # revoked while it was made: it does not leave
+            sign(unfinished, signed, grant, software(), house.authority, photo)
+            _tell(house, grant, "generated", kind=out.suffix.lower().lstrip("."), sha256=file_sha256(signed))
+            signed.replace(out)
     finally:
         unfinished.unlink(missing_ok=True)
+        signed.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -165,13 +224,13 @@ def _opened(unfinished: Path, ledger: Ledger) -> Iterator[av.container.OutputCon
 
 
 @contextmanager
-def _writing(ledger: Ledger) -> Iterator[None]:
-    """Books time under "encode" and names what goes wrong while writing."""
+def _writing(ledger: Ledger, stage: str = "encode") -> Iterator[None]:
+    """Books time under this stage and names what goes wrong while writing."""
     try:
-        with ledger.stage("encode"):
+        with ledger.stage(stage):
             yield
     except (OSError, av.error.FFmpegError) as failure:
-        raise VasaError(f"The video could not be written ({failure.strerror}); is the disk full?") from failure
+        raise VasaError(f"The file could not be written ({failure.strerror}); is the disk full?") from failure
 
 
 # ---- encoding -----------------------------------------------------------------------------------------------------
@@ -182,6 +241,8 @@ def _write(
     frames: Iterable[Frame],
     sound: Sound,
     fps: int,
+    grant: Grant,
+    house: House,
     ledger: Ledger,
     progress: Callable[[int], object] | None,
 ) -> int:
@@ -194,10 +255,13 @@ def _write(
         picture_track = _picture_track(file, first, fps)
         voice = _Voice(file, sound) if sound is not None else None
         label = label_for(*first.shape[:2])
+        mark = mark_for(grant.mark, house.watermark_key, picture_track.height, picture_track.width)
     count = 0
     for frame in chain([first], frames):
+        if count % fps == 0:
+            grant.check(grant.purpose)
         with _writing(ledger):
-            file.mux(picture_track.encode(_encodable(label.onto(frame), count)))
+            file.mux(picture_track.encode(_encodable(frame, count, label, mark, ledger)))
             count += 1
             if voice is not None:
                 voice.write_until(count / fps)
@@ -223,15 +287,24 @@ def _picture_track(file: av.container.OutputContainer, first: Frame, fps: int) -
     return track
 
 
-def _encodable(frame: Frame, index: int) -> av.VideoFrame:
-    """In BT.709 yuv420p, which wants even sides: an odd one repeats its last row or column."""
+def _encodable(frame: Frame, index: int, label: Label, mark: Mark, ledger: Ledger) -> av.VideoFrame:
+    """Labelled, in BT.709 yuv420p, marked in its luma; an odd side repeats its last line, since sides must be even."""
     height, width, _ = frame.shape
+    labelled = label.onto(frame)
     if height % 2 or width % 2:
-        frame = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-    picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+        labelled = np.pad(labelled, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(labelled), format="rgb24")
     encodable = picture.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709)
+    with ledger.stage("mark"):
+        mark.into_luma(_luma(encodable))
     encodable.pts = index
     return encodable
+
+
+def _luma(frame: av.VideoFrame) -> UInt8[np.ndarray, "height width"]:
+    """The frame's luma plane itself, not a copy."""
+    plane = frame.planes[0]
+    return np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width]
 
 
 class _Voice:
