@@ -5,41 +5,16 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
-import numpy as np
 from numpy import ndarray as Array
 
 from vasa_core.errors import BadOption, VasaError
-from vasa_core.world import batch, shards
-from vasa_core.world.cast import Sitter, cast
-from vasa_core.world.darkroom import Backdrop, develop, to_bytes
-from vasa_core.world.finishes import attention, cartoon, painting
+from vasa_core.world import batch, shards, sheets
+from vasa_core.world.cast import cast
 from vasa_core.world.frames import Recipe, RenderWork
-from vasa_core.world.people import STUDIO, Camera, Look, random_person
-from vasa_core.world.renderer import Renderer, Shot
-
-
-def portrait(renderer: Renderer, sitter: Sitter, passes: int) -> Array:
-    """One finished portrait, uint8 [size, size, 3], lips closed."""
-    rest = renderer.kit.shape(sitter.person.identity, sitter.look.expression)
-    look = replace(sitter.look, expression={**sitter.look.expression, **renderer.kit.closing(rest)})
-    figure = renderer.dress(sitter.person)
-    shot = renderer.shoot(figure, look, sitter.light, sitter.camera, passes)
-    figure.release()
-    return to_bytes(finished(shot, sitter))
-
-
-def finished(shot: Shot, sitter: Sitter) -> Array:
-    """The shot as a photograph, a painting or a cartoon."""
-    photograph = develop(shot, sitter.backdrop, sitter.exposure)
-    if sitter.finish == "painting":
-        return painting(photograph, attention(shot), sitter.person.seed)
-    if sitter.finish == "cartoon":
-        return cartoon(photograph, attention(shot))
-    return photograph
+from vasa_core.world.renderer import Renderer
 
 
 def save(picture: Array, path: Path) -> None:
@@ -55,26 +30,16 @@ def run_cast(options: argparse.Namespace) -> None:
     renderer = Renderer(options.size)
     for name in options.only or sitters:
         begun = time.perf_counter()
-        save(portrait(renderer, sitters[name], options.passes), options.out / f"{name}.png")
+        save(sheets.portrait(renderer, sitters[name], options.passes), options.out / f"{name}.png")
         print(f"{name}: {sitters[name].caption} ({time.perf_counter() - begun:.0f} s)", flush=True)
 
 
 def run_sheet(options: argparse.Namespace) -> None:
-    renderer, rows = Renderer(options.size, texture=1024), []
-    cloth, look = Backdrop(center=(0.22, 0.23, 0.24), edge=(0.05, 0.052, 0.058)), Look(expression={"mouthSmile": 0.15})
-    for first in range(options.seed, options.seed + options.count, 4):
-        row = [
-            portrait(
-                renderer,
-                Sitter(
-                    caption="", person=random_person(seed), light=STUDIO, backdrop=cloth, look=look, camera=Camera()
-                ),
-                options.passes,
-            )
-            for seed in range(first, first + 4)
-        ]
-        rows.append(np.concatenate(row, 1))
-    save(np.concatenate(rows), options.out)
+    make, count, columns, size, passes = sheets.KINDS[options.kind]
+    size, passes, count = options.size or size, options.passes or passes, options.count or count
+    renderer = Renderer(size, texture=2048 if size >= 384 else 1024)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    save(sheets.laid_out(make(renderer, options.seed, count, passes), columns), options.out)
 
 
 def run_render(options: argparse.Namespace) -> None:
@@ -128,12 +93,13 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--size", type=int, default=1024, help="pixels along a side")
     one.add_argument("--passes", type=int, default=40, help="passes that are averaged")
     one.set_defaults(run=run_cast)
-    two = commands.add_parser("sheet", help="render a contact sheet of random people")
+    two = commands.add_parser("sheet", help="render a contact sheet to be looked at")
+    two.add_argument("--kind", choices=list(sheets.KINDS), default="people")
     two.add_argument("--out", type=Path, default=Path("out/people.png"))
-    two.add_argument("--seed", type=int, default=0)
-    two.add_argument("--count", type=int, default=16, help="how many people, a multiple of four")
-    two.add_argument("--size", type=int, default=256)
-    two.add_argument("--passes", type=int, default=6)
+    two.add_argument("--seed", type=int, default=0, help="of the first person")
+    two.add_argument("--count", type=int, help="how many pictures; the kind's own when left out, as are these two")
+    two.add_argument("--size", type=int)
+    two.add_argument("--passes", type=int)
     two.set_defaults(run=run_sheet)
     add_render(commands)
     return top

@@ -31,6 +31,7 @@ from vasa_core.world.people import (
     skin_color,
     tinted,
 )
+from vasa_core.world.style import Style
 
 RELAXED = {"mouthSmile": 0.18, "cheekSquint": 0.09, "eyeSquint": 0.05}
 WARM = {"mouthSmile": 0.27, "cheekSquint": 0.15, "eyeSquint": 0.07, "mouthDimple": 0.10}
@@ -61,7 +62,8 @@ class Sitter:
     look: Look
     camera: Camera = field(default_factory=Camera)
     exposure: Number = 1.0
-    finish: str = "photograph"  # or painting, cartoon
+    saturation: Number = 1.0
+    style: Style = field(default_factory=Style)
 
 
 def face(seed: int) -> dict:
@@ -289,7 +291,7 @@ def cast() -> dict[str, Sitter]:
             backdrop=Backdrop(center=(0.12, 0.095, 0.055), edge=(0.018, 0.015, 0.011), mottle=0.5, seed=11),
             look=Look(expression=RELAXED, yaw=6, gaze=(-4, 0)),
             camera=Camera(view=38, y=-1.8),
-            finish="painting",
+            style=Style(amount=0.3, finish="oil"),
         ),
         "ravi": Sitter(
             caption="A middle-aged man with greying hair swept back",
@@ -349,7 +351,7 @@ def cast() -> dict[str, Sitter]:
             light=SOFT_FRONT,
             backdrop=Backdrop(center=(0.16, 0.34, 0.36), edge=(0.06, 0.17, 0.20), mottle=0.05, seed=10),
             look=Look(expression=WARM, yaw=5, gaze=(-3, 0)),
-            finish="cartoon",
+            style=Style(amount=0.8, finish="ink"),
             camera=Camera(view=37, y=-2.4),
         ),
     }
