@@ -1,4 +1,4 @@
-"""What the synthetic voices say: short sentences of our own in sixteen languages, and random texts made from them.
+"""What the synthetic voices say: short sentences of our own in seventeen languages, and random texts made from them.
 
 A text is either one or two of the sentences, or words drawn at random from all of them: nonsense, but every sound meets
 every other. The script is the one espeak-ng reads (kana for Japanese, pinyin with tones for Mandarin).
@@ -168,6 +168,14 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "Czy możemy jutro pojechać pociągiem nad morze?",
         "Wszyscy słuchali muzyki i patrzyli na gwiazdy.",
         "Bardzo dziękuję za pomoc i miłe słowa.",
+    ),
+    "ca": (
+        "Bon dia, voldria una mica de pa amb formatge, si us plau.",
+        "La meva mare prepara una sopa de peix cada dissabte.",
+        "El vaixell blau surt demà al matí cap a l'illa.",
+        "Els nens juguen a pilota prop del mar quan fa bon temps.",
+        "Per què no anem a passejar per la muntanya?",
+        "Moltes gràcies per ajudar-me a buscar les claus.",
     ),
     "sw": (
         "Habari za asubuhi, ninapenda kunywa chai na mkate.",

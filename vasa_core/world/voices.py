@@ -1,8 +1,8 @@
 """The training voices: utterances whose phones and their times are known, real and synthetic, in many languages.
 
-Real recordings (speechocean762) are aligned by pocketsphinx; espeak-ng and flite say themselves when each phone begins.
-All phones are in one closed inventory, `PHONES`: ARPAbet's 39 and SIL; another language's sound becomes the one whose
-mouth looks most like it. Times are in seconds from the start of the sound; phones are contiguous and cover it all.
+Real recordings (speechocean762) are aligned by pocketsphinx; espeak-ng, flite and festival say themselves when each
+phone begins; the vocoder makes other speakers, manners and songs of them. Another language's sound becomes the phone
+of `PHONES` whose mouth looks most like it.
 
     python -m vasa_core.world.voices --out runs/world/utterances
 """
@@ -31,9 +31,24 @@ from vasa_core.audio import load_sound
 from vasa_core.clock import SAMPLE_RATE_HZ
 from vasa_core.errors import BadInput, BadOption, VasaError
 from vasa_core.speech import PHONES
+from vasa_core.world.curves import VOWELS
+from vasa_core.world.festival import VOICES as FESTIVAL_VOICES
+from vasa_core.world.festival import festival_utterances
+from vasa_core.world.singing import sung
+from vasa_core.world.sound_stage import Manner, said_otherwise
 from vasa_core.world.texts import SENTENCES, random_text
+from vasa_core.world.utterances import (
+    SILENCE,
+    Phone,
+    Utterance,
+    load_utterances,
+    phones_from_starts,
+    with_silence,
+    write_shard,
+)
+from vasa_core.world.vocoder import FRAMES_PER_S, pitch
 
-SILENCE = PHONES[0]
+__all__ = ["Espeak", "Phone", "Utterance", "align", "espeak_utterances", "load_utterances", "make_utterances"]
 
 # fmt: off
 IPA_BY_MOUTH = {
@@ -65,32 +80,6 @@ _SHORTEST_PAUSE_S = 0.045
 """espeak-ng marks both pauses and swallowed vowels with an empty name; shorter ones belong to the phone before."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Phone:
-    """One phone of `PHONES` and when it sounds."""
-
-    label: str
-    start_s: float
-    end_s: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Utterance:
-    """Something said by somebody, mono float32 at 16 kHz, with its phones from first sample to last."""
-
-    sound: Float[Tensor, " sample"]
-    phones: tuple[Phone, ...]
-    speaker: str
-    language: str
-    source: str
-    beat_s: float = 0.0
-    """Of a sung phrase; 0 when it is spoken."""
-
-    @property
-    def duration_s(self) -> float:
-        return len(self.sound) / SAMPLE_RATE_HZ
-
-
 def phones_from_ipa(symbols: str) -> tuple[str, ...]:
     """The phones of `PHONES` whose mouths look most like these IPA symbols; empty where nothing is known of them."""
     found: list[str] = []
@@ -99,42 +88,6 @@ def phones_from_ipa(symbols: str) -> tuple[str, ...]:
         found += NEAREST_PHONES[match] if match else ()
         symbols = symbols[len(match) if match else 1 :]
     return tuple(found)
-
-
-def phones_from_starts(starts: Sequence[tuple[float, tuple[str, ...]]], duration_s: float) -> tuple[Phone, ...]:
-    """Contiguous phones over [0, duration] from (start, labels): labels share time, none prolongs the last."""
-    named = [(start_s, labels) for start_s, labels in starts if labels]
-    if not named or named[0][0] > 0:
-        named.insert(0, (0.0, (SILENCE,)))
-    ends_s = [start_s for start_s, _ in named[1:]] + [duration_s]
-    phones: list[Phone] = []
-    for (start_s, labels), end_s in zip(named, ends_s, strict=True):
-        step_s = (end_s - start_s) / len(labels)
-        for at, label in enumerate(labels):
-            _append(phones, label, start_s + at * step_s, start_s + (at + 1) * step_s)
-    return tuple(phones)
-
-
-def _append(phones: list[Phone], label: str, start_s: float, end_s: float) -> None:
-    """Adds a phone of some length; a pause right after a pause is the same pause."""
-    if end_s - start_s < 1e-4:
-        return
-    if phones and phones[-1].label == label == SILENCE:
-        start_s = phones.pop().start_s
-    phones.append(Phone(label=label, start_s=start_s, end_s=end_s))
-
-
-def with_silence(utterance: Utterance, before_s: float, after_s: float) -> Utterance:
-    """The same utterance with digital silence around it."""
-    before, after = round(before_s * SAMPLE_RATE_HZ), round(after_s * SAMPLE_RATE_HZ)
-    before_s = before / SAMPLE_RATE_HZ
-    starts = [(phone.start_s + before_s, (phone.label,)) for phone in utterance.phones]
-    end_s = utterance.duration_s + before_s
-    sound = torch.nn.functional.pad(utterance.sound, (before, after))
-    phones = phones_from_starts([(0.0, (SILENCE,)), *starts, (end_s, (SILENCE,))], len(sound) / SAMPLE_RATE_HZ)
-    return Utterance(
-        sound=sound, phones=phones, speaker=utterance.speaker, language=utterance.language, source=utterance.source
-    )
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -216,6 +169,8 @@ ESPEAK_VARIANTS = (
     *((name, "man", 30, 55) for name in ("Andy", "Michael", "max", "klatt", "klatt2", "klatt3", "klatt6")),
     *((name, "woman", 40, 65) for name in ("Annie", "linda", "steph", "belinda", "klatt4")),
     *((name, "child", 75, 99) for name in ("f2", "f4", "f5", "steph2")),
+    ("whisper", "man", 30, 60),
+    ("whisperf", "woman", 40, 65),
 )
 
 
@@ -227,9 +182,9 @@ def espeak_utterances(language: str, count: int, rng: np.random.Generator) -> It
         sound, phones = espeak.say(
             random_text(language, rng),
             f"{language}+{variant}",
-            words_per_minute=int(rng.integers(115, 235)),
+            words_per_minute=int(rng.integers(100, 300)),
             pitch=int(rng.integers(low, high)),
-            pitch_range=int(rng.integers(20, 85)),
+            pitch_range=int(rng.integers(10, 100)),
         )
         spoken = Utterance(
             sound=sound, phones=phones, speaker=f"espeak-{variant}-{who}", language=language, source="espeak-ng"
@@ -284,7 +239,7 @@ def flite_utterances(count: int, rng: np.random.Generator) -> Iterator[Utterance
 
 
 def real_utterances(folder: Path, part: int, parts: int) -> Iterator[Utterance]:
-    """The recordings of every `parts`-th speaker, aligned to their transcripts; what cannot be aligned is left out."""
+    """The recordings of every `parts`-th speaker, aligned to their transcripts; what cannot be trusted is left out."""
     from pocketsphinx import Config, Decoder
 
     texts, speakers = _table(folder / "transcripts.tsv"), _table(folder / "utt2spk")
@@ -294,13 +249,23 @@ def real_utterances(folder: Path, part: int, parts: int) -> Iterator[Utterance]:
         if speaker in mine:
             sound = load_sound(folder / "opus" / f"{name}.opus")
             phones = align(sound, texts[name], decoder)
-            if phones:
+            if phones and doubts(sound, phones) == "":
                 yield Utterance(sound=sound, phones=phones, speaker=speaker, language="en", source="speechocean762")
 
 
 def align(sound: Float[Tensor, " sample"], text: str, decoder: Any, seed: int = 0) -> tuple[Phone, ...]:
-    """The phones of a known text and their times by forced alignment; empty when the sound does not seem to say it."""
-    margin = SAMPLE_RATE_HZ // 5  # silence to start in: 74 % of recordings align with it, 60 % without
+    """The phones of a known text and their times by forced alignment; empty when the sound does not seem to say it.
+
+    Silence to start in helps (74 % of recordings align with 0.2 s of it, 60 % without); other lengths help the rest.
+    """
+    for margin_s in (0.2, 0.5, 0.0):
+        phones = _aligned(sound, text, decoder, round(margin_s * SAMPLE_RATE_HZ), seed)
+        if phones:
+            return phones
+    return ()
+
+
+def _aligned(sound: Float[Tensor, " sample"], text: str, decoder: Any, margin: int, seed: int) -> tuple[Phone, ...]:
     dither = np.random.default_rng(seed).normal(0, 8, len(sound) + 2 * margin)
     pcm = (np.pad(sound.numpy() * 32767, margin) + dither).clip(-32768, 32767).astype(np.int16).tobytes()
     try:
@@ -317,6 +282,37 @@ def align(sound: Float[Tensor, " sample"], text: str, decoder: Any, seed: int = 
     return phones_from_starts(starts, duration_s) if all(labels[0] in PHONES for _, labels in starts) else ()
 
 
+def doubts(sound: Float[Tensor, " sample"], phones: Sequence[Phone]) -> str:
+    """What speaks against an alignment, or nothing.
+
+    The transcript is forced upon the sound, so the sound must agree by itself: at least three vowels in five are
+    voiced and vowels are 6 dB louder than the pauses. No more than a third of the phones may have the aligner's least
+    length of 30 ms, no more than one in twelve may be longer than 0.45 s.
+    """
+    vowels = [phone for phone in phones if phone.label in VOWELS]
+    spoken = [phone for phone in phones if phone.label != SILENCE]
+    if not vowels:
+        return "no vowel"
+    f0_hz = pitch(sound.numpy())
+    steps = [slice(int(p.start_s * FRAMES_PER_S), int(p.end_s * FRAMES_PER_S) + 1) for p in vowels]
+    if np.mean([bool((f0_hz[step] > 0).any()) for step in steps]) < 0.6:
+        return "vowels without voice"
+    lengths = np.array([phone.end_s - phone.start_s for phone in spoken])
+    if (lengths < 0.035).mean() > 1 / 3 or (lengths > 0.45).mean() > 1 / 12:
+        return "phones too short or too long"
+    pauses = [p for p in phones if p.label == SILENCE and p.end_s - p.start_s > 0.12]
+    if pauses and _level_db(sound, vowels) - _level_db(sound, pauses) < 6:
+        return "vowels as quiet as pauses"
+    return ""
+
+
+def _level_db(sound: Float[Tensor, " sample"], phones: Sequence[Phone]) -> float:
+    """Median level of the middles of these phones."""
+    middles = [(phone.start_s + phone.end_s) / 2 * SAMPLE_RATE_HZ for phone in phones]
+    powers = [float(sound[max(0, int(at) - 200) : int(at) + 200].square().mean()) for at in middles]
+    return float(10 * np.log10(np.median(powers) + 1e-9))
+
+
 def _listen(decoder: Any, pcm: bytes) -> None:
     decoder.start_utt()
     decoder.process_raw(pcm, full_utt=True)
@@ -331,64 +327,12 @@ def _table(path: Path) -> dict[str, str]:
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Shards: a few hundred utterances a file, samples as 16-bit numbers.
-
-
-def write_shard(path: Path, utterances: list[Utterance]) -> None:
-    """Utterances side by side in one .npz file."""
-    phones = [phone for utterance in utterances for phone in utterance.phones]
-    pcm = [(utterance.sound.clamp(-1, 1) * 32767).round().to(torch.int16).numpy() for utterance in utterances]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(
-        path,
-        samples=np.concatenate(pcm),
-        sample_counts=np.array([len(utterance.sound) for utterance in utterances]),
-        phone_labels=np.array([PHONES.index(phone.label) for phone in phones], dtype=np.uint8),
-        phone_times_s=np.array([(phone.start_s, phone.end_s) for phone in phones]),
-        phone_counts=np.array([len(utterance.phones) for utterance in utterances]),
-        speakers=np.array([utterance.speaker for utterance in utterances]),
-        languages=np.array([utterance.language for utterance in utterances]),
-        sources=np.array([utterance.source for utterance in utterances]),
-    )
-
-
-def read_shard(path: Path) -> list[Utterance]:
-    """The utterances of one file."""
-    with np.load(path) as stored:
-        shard = {name: stored[name] for name in stored.files}
-    sounds = np.split(shard["samples"], np.cumsum(shard["sample_counts"])[:-1])
-    ends = np.cumsum(shard["phone_counts"])[:-1]
-    labels, times = np.split(shard["phone_labels"], ends), np.split(shard["phone_times_s"], ends)
-    return [
-        Utterance(
-            sound=torch.from_numpy(sound.astype(np.float32) / 32767),
-            phones=tuple(
-                Phone(label=PHONES[label], start_s=float(start_s), end_s=float(end_s))
-                for label, (start_s, end_s) in zip(mine, spans, strict=True)
-            ),
-            speaker=str(speaker),
-            language=str(language),
-            source=str(source),
-        )
-        for sound, mine, spans, speaker, language, source in zip(
-            sounds, labels, times, shard["speakers"], shard["languages"], shard["sources"], strict=True
-        )
-    ]
-
-
-def load_utterances(folder: str | os.PathLike[str]) -> list[Utterance]:
-    """All cached utterances of a folder, in the order of its files."""
-    paths = sorted(Path(folder).glob("*.npz"))
-    if not paths:
-        raise BadInput(f"There are no utterances in {folder}: run python -m vasa_core.world.voices --out {folder}.")
-    return [utterance for path in paths for utterance in read_shard(path)]
+# The whole set.
 
 
 def make_utterances(folder: Path, data: Path, *, seed: int, scale: float, workers: int) -> None:
     """Fills the folder with shards; those already there are kept, so a stopped run goes on."""
-    jobs: dict[str, Job] = {f"espeak_{language}": _Espeak(language, round(90 * scale)) for language in SENTENCES}
-    jobs |= {f"flite_{part}": _Flite(round(120 * scale)) for part in range(4)}
-    jobs |= {f"real_{part:02d}": _Real(data / "speech", part) for part in range(_REAL_PARTS)}
+    jobs = all_jobs(data, scale)
     folder.mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor(workers) as pool:
         todo = {name: job for name, job in jobs.items() if not (folder / f"{name}.npz").exists()}
@@ -404,8 +348,28 @@ Job = Callable[[np.random.Generator], Iterator[Utterance]]
 _REAL_PARTS = 10
 
 
+def all_jobs(data: Path, scale: float) -> dict[str, Job]:
+    """Each file of the set and what makes it: voices as they are, said in other manners, and sung."""
+    jobs: dict[str, Job] = {f"espeak_{language}": Espoken(language, round(90 * scale)) for language in SENTENCES}
+    jobs |= {f"flite_{part}": Flitten(round(120 * scale)) for part in range(4)}
+    jobs |= {f"festival_{voice}": Festive(voice, round(70 * scale)) for voice in FESTIVAL_VOICES}
+    jobs |= {f"real_{part:02d}": Recorded(data / "speech", part) for part in range(_REAL_PARTS)}
+    for language in SENTENCES:
+        jobs[f"manner_{language}"] = Recast(Espoken(language, round(30 * scale)))
+        jobs[f"sung_{language}"] = Sung(Espoken(language, round(24 * scale)))
+    jobs |= {"manner_flite": Recast(Flitten(round(120 * scale))), "sung_flite": Sung(Flitten(round(90 * scale)))}
+    for voice in FESTIVAL_VOICES:
+        jobs[f"manner_{voice}"] = Recast(Festive(voice, round(30 * scale)))
+        jobs[f"sung_{voice}"] = Sung(Festive(voice, round(24 * scale)))
+    # other throats for the real recordings: their speakers are few
+    jobs |= {f"manner_real_{part:02d}": Recast(Recorded(data / "speech", part)) for part in range(_REAL_PARTS)}
+    return jobs
+
+
 @dataclass(frozen=True)
-class _Espeak:
+class Espoken:
+    """espeak-ng in one language."""
+
     language: str
     count: int
 
@@ -414,7 +378,9 @@ class _Espeak:
 
 
 @dataclass(frozen=True)
-class _Flite:
+class Flitten:
+    """flite's four voices."""
+
     count: int
 
     def __call__(self, rng: np.random.Generator) -> Iterator[Utterance]:
@@ -422,12 +388,51 @@ class _Flite:
 
 
 @dataclass(frozen=True)
-class _Real:
+class Festive:
+    """One of festival's voices."""
+
+    voice: str
+    count: int
+
+    def __call__(self, rng: np.random.Generator) -> Iterator[Utterance]:
+        return festival_utterances(self.voice, self.count, rng)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A share of the real recordings."""
+
     folder: Path
     part: int
 
     def __call__(self, rng: np.random.Generator) -> Iterator[Utterance]:
         return real_utterances(self.folder, self.part, _REAL_PARTS)
+
+
+@dataclass(frozen=True)
+class Recast:
+    """Another job's utterances in other manners: higher, lower, smaller, larger, whispered, loud, fast, slow.
+
+    A changed voice is a speaker of its own, and stays with the speaker it was made from when speakers are held out.
+    """
+
+    base: Job
+
+    def __call__(self, rng: np.random.Generator) -> Iterator[Utterance]:
+        for utterance in self.base(rng):
+            yield said_otherwise(utterance, Manner.drawn(rng), rng)
+
+
+@dataclass(frozen=True)
+class Sung:
+    """Another job's utterances, sung."""
+
+    base: Job
+
+    def __call__(self, rng: np.random.Generator) -> Iterator[Utterance]:
+        for utterance in self.base(rng):
+            if utterance.duration_s < 7:
+                yield sung(utterance, rng)[0]
 
 
 def _write_job(path: Path, job: Job, seed: np.random.SeedSequence) -> float:
@@ -445,7 +450,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/world/utterances"))
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("VASA_DATA", "../shared/data")))
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--scale", type=float, default=1.0, help="how many synthetic utterances, 1 is about 2 hours")
+    parser.add_argument("--scale", type=float, default=1.0, help="how many synthetic utterances, 1 is about 4 hours")
     parser.add_argument("--workers", type=int, default=2)
     chosen = parser.parse_args(arguments)
     try:
