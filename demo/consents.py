@@ -12,7 +12,7 @@ from sqlalchemy import insert, select
 from demo.device import Device
 from demo.uploads import Uploads
 from vasa_core.errors import BadOption, ConsentRefused
-from vasa_core.trust.accounts import Account
+from vasa_core.trust.accounts import Account, Accounts
 from vasa_core.trust.consent import PURPOSES, ConsentRecord
 from vasa_core.trust.registry import Registry
 from vasa_core.trust.schema import portraits, uploads
@@ -48,6 +48,7 @@ class Consents:
     registry: Registry
     uploads: Uploads
     device: Device
+    accounts: Accounts
 
     def hand_in(self, account: Account, portrait: str, statement: str, name: str, until: date) -> ConsentView:
         """A signed statement about an uploaded portrait; it waits for a second person."""
@@ -63,12 +64,15 @@ class Consents:
             "video": str(self.uploads.path(account, video, "capture")),
             "statement": AGREED,
         }
-        return self._record(account, portrait, name, until, {"how": "capture", **asked})
+        try:
+            return self._record(account, portrait, name, until, {"how": "capture", **asked})
+        finally:  # only numbers are kept of it
+            self.uploads.forget(video)
 
     def challenge(self, account: Account) -> tuple[str, str]:
         """A phrase to say, good once and for a short while, and its id."""
-        issued = self.device.ask({"do": "challenge", "owner": account.id})
-        return issued["phrase"], issued["id"]
+        issued = self.registry.new_phrase(account.id)
+        return issued.phrase, issued.id
 
     def view(self, account: Account, record: ConsentRecord) -> ConsentView:
         """A consent as this account sees it."""
@@ -81,7 +85,8 @@ class Consents:
         return ConsentView(
             id=record.id, name=self.registry.name_of(record.subject_id) or "(name erased)", state=state,
             sentence=sentence, basis=record.basis, portrait=record.id, purposes=record.purposes,
-            until=record.expires_on, recorded_by=record.recorded_by, approved_by=record.approved_by,
+            until=record.expires_on, recorded_by=self._name(record.recorded_by),
+            approved_by=self._name(record.approved_by) if record.approved_by else None,
             mine=is_own, approvable=record.state == "pending" and not is_own,
         )  # fmt: skip
 

@@ -7,6 +7,7 @@ length and memory. Names and declared types are ignored. Whatever is refused her
 from __future__ import annotations
 
 import warnings
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,8 @@ def inspect(kind: str, path: Path, bounds: dict[str, float]) -> dict[str, Any]:
     head = path.open("rb").read(HEAD_BYTES)
     if not head:
         raise BadInput("The file is empty; choose another.")
+    if kind == "marks":
+        return _marks(path, head)
     if kind == "picture":
         return _inspected_picture(path, picture_kind(head), int(bounds["picture_pixels"]))
     if kind == "sound":
@@ -173,6 +176,20 @@ def _inspected_document(path: Path, head: bytes) -> dict[str, Any]:
     if "\0" in text or len(text) > 100_000 or text.lstrip()[:1] == "<":
         raise BadInput("A statement is a plain text, a PDF or a picture of the signed paper.")
     return {"suffix": ".txt"}
+
+
+def _marks(path: Path, head: bytes) -> dict[str, Any]:
+    """What credentials and watermark of ours a picture or a video carries; for the public page."""
+    from vasa_core.trust.house import House
+    from vasa_core.trust.verify import examine
+
+    if picture_kind(head) is None and sound_kind(head) not in ("mp4", "matroska"):
+        raise BadInput("This is neither a picture nor a video that we can read; use JPEG, PNG, WebP, MP4 or WebM.")
+    try:
+        told = asdict(examine(path, House.at()))
+    except MemoryError:
+        raise BadInput("The file needs too much memory; choose a smaller one.") from None
+    return told | {"made_at": told["made_at"].isoformat() if told["made_at"] else None}
 
 
 def main() -> None:

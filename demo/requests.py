@@ -126,9 +126,8 @@ def controls_from(wishes: Wishes) -> Controls:
             _check_number(name.replace("_", " "), value, -1e6, 1e6)
         elif not isinstance(value, str) or not WORD.fullmatch(value):
             raise BadOption("The emotion is one word.")
-    if "steps" in left:
-        left["steps"] = int(left["steps"])
-    return Controls(**fields, **left)
+    numbers = {name: int(v) if name == "steps" else float(v) for name, v in left.items() if name != "emotion"}
+    return Controls(**fields, **left | numbers)
 
 
 def as_json(request: Request) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from demo.limits import Rate
 from demo.security import Refusals
 from demo.services import Services
+from demo.uploads import brought
 from vasa_core.errors import AccessRefused, BadOption, Busy, ClipRefused, ConsentRefused, StoreFault, VasaError
 from vasa_core.pictures import load_picture
 from vasa_core.trust.accounts import Account
@@ -106,13 +106,8 @@ def _as_jpeg(image: Image.Image) -> bytes:
 
 
 def _kept(services: Services, account: Account, file: UploadFile, kind: str) -> str:
-    folder = services.registry.files / "unfinished"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with tempfile.NamedTemporaryFile(dir=folder) as copy:
-        while piece := file.file.read(1 << 20):
-            copy.write(piece)
-        copy.flush()
-        return services.keep_upload(account, copy.name, kind)
+    with brought(file, services.registry.files / "unfinished") as path:
+        return services.keep_upload(account, path, kind)
 
 
 def status_of(refusal: VasaError) -> int:

@@ -86,11 +86,11 @@ def open_services(settings: Settings) -> Services:
         queue, settings.limits, lambda job: services.prepare(job),
         lambda pid: remove_unfinished(registry.files, pid), environment,
     )  # fmt: skip
-    still_rate = Rate(settings.limits.stills_per_minute, 60)
-    book = Consents(registry, uploads, device)
+    rates = Rate(settings.limits.stills_per_minute, 60), Rate(settings.limits.verifications_per_minute, 60)
+    book = Consents(registry, uploads, device, accounts)
     services = Services(
-        settings, registry, accounts, sessions, queue, uploads, device, book, Inspector(), cookie_name(settings),
-        still_rate,
+        settings, registry, accounts, sessions, queue, uploads, device, book, Inspector(environment),
+        cookie_name(settings), *rates,
     )  # fmt: skip
     return services
 

@@ -15,8 +15,10 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
 from starlette.requests import HTTPConnection, Request
 
 from demo.captions import webvtt
@@ -26,16 +28,19 @@ from demo.jobs import UNDER_WAY, Job, Jobs
 from demo.lease import LiveSession
 from demo.limits import Rate
 from demo.requests import ClipRequest, LiveRequest, StillRequest, as_json
-from demo.security import SAFE_METHODS
+from demo.security import SAFE_METHODS, address_of
 from demo.sessions import Sessions
 from demo.settings import Settings
-from demo.uploads import Inspector, Uploads
+from demo.uploads import Inspector, Uploads, brought
 from vasa_core import assets
 from vasa_core.errors import AccessRefused, BadOption, ClipRefused, ConsentRefused, SignInRefused
 from vasa_core.trust.accounts import Account, Accounts
 from vasa_core.trust.chain import Entry, Verdict
 from vasa_core.trust.registry import Registry
 from vasa_core.trust.shelf import Clip
+
+if TYPE_CHECKING:
+    from vasa_core.trust.verify import Findings
 
 __all__ = [
     "ClipRequest", "ClipView", "ConsentView", "JobView", "LiveRequest", "Services", "StillRequest", "StillView",
@@ -119,6 +124,7 @@ class Services:
     examiner: Inspector
     cookie: str
     still_rate: Rate
+    verify_rate: Rate
     _stills: OrderedDict[str, _Still] = field(default_factory=OrderedDict)
 
     # ---- who asks --------------------------------------------------------------------------------------------------
@@ -242,6 +248,17 @@ class Services:
             yield session
         finally:
             await session.leave()
+
+    # ---- open to everybody -----------------------------------------------------------------------------------------
+
+    async def examine(self, request: HTTPConnection, upload: UploadFile) -> Findings:
+        """What a file that anybody brought carries; nothing of it is kept."""
+        self.verify_rate.check(address_of(request.scope), "files")
+        return await run_in_threadpool(self._examined, upload)
+
+    def _examined(self, upload: UploadFile) -> Findings:
+        with brought(upload, self.registry.files / "unfinished") as path:
+            return self.examiner.examine(path)
 
     # ---- consents and the audit ------------------------------------------------------------------------------------
 

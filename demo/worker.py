@@ -14,14 +14,16 @@ import subprocess
 import sys
 import time
 import traceback
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 
 from demo.child import ChildDied, Line, Sent, bound_memory, hush_native_logs, line_to_parent
@@ -40,6 +42,10 @@ if TYPE_CHECKING:
 PORTRAITS_KEPT = 6
 TELL_S = 0.1
 """Progress is told at most this often."""
+LATE_S = 1.2
+"""A frame is late when its sound was heard so long ago: the stream's own half second, and as much again."""
+LIVE_SIZES = (384, 256, 192)
+"""Steps down from the size asked for, while frames come late."""
 GRACE_S = 10.0
 """How long the work may take to stop once the server is gone."""
 VOICES = "espeak-ng"
@@ -58,6 +64,8 @@ class Hearing:
         self._line = line
         self.tasks: queue.Queue[Sent | None] = queue.Queue()
         self.live: queue.Queue[Sent | None] = queue.Queue()
+        self.heard_s = 0.0
+        """Seconds of sound that have arrived in a live session, whether or not they were listened to yet."""
         self.stop = Event()
         Thread(target=self._listen, daemon=True).start()
 
@@ -69,7 +77,11 @@ class Hearing:
                     self.stop.set()
                     self.live.put(None)
                 elif message["do"] in ("sound", "controls", "end"):
+                    self.heard_s += len(received[1]) / 4 / SAMPLE_RATE_HZ
                     self.live.put(received)
+                elif message["do"] == "live":
+                    self.live, self.heard_s = queue.Queue(), 0.0
+                    self.tasks.put(received)
                 else:
                     self.tasks.put(received)
         except ChildDied:
@@ -101,7 +113,7 @@ class Worker:
         """Does what is asked until the server hangs up."""
         doing: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "clip": self._clip, "still": self._still, "live": self._live,
-            "challenge": self._challenge, "consent": self._consent,
+            "consent": self._consent,
         }  # fmt: skip
         while (received := self.hearing.tasks.get()) is not None:
             asked, _ = received
@@ -153,7 +165,7 @@ class Worker:
             portrait, yaw=request.yaw, pitch=request.pitch, roll=request.roll,
             gaze=(request.gaze_yaw, request.gaze_pitch), expression=dict(request.expression), size=request.size,
         )  # fmt: skip
-        released = release_still(picture, Path(asked["out"]), grant)
+        released = release_still(picture, Path(asked["out"]), grant, house=self.studio.house, photo=_photo(asked))
         return {"path": str(released.path), "consent": grant.consent_id}
 
     def _live(self, asked: dict[str, Any]) -> dict[str, Any]:
@@ -162,44 +174,46 @@ class Worker:
         request = LiveRequest(**asked["request"])
         portrait = self._portrait(Path(asked["portrait"]))
         grant = self._grant(portrait, "speak", asked, request.controls, None)
-        wishes = _LiveWishes(controls_from(request.controls))
+        wishes, pace = _LiveWishes(controls_from(request.controls)), _LivePace(self.hearing, request.size)
         self.line.send({"live": "ready"})
         moments = self.studio.stream(
-            portrait, self._heard(wishes), lambda second: wishes.now, seed=request.seed, size=request.size
-        )
+            portrait, self._heard(wishes), lambda second: wishes.now, seed=request.seed, size=request.size,
+            late=pace.is_late,
+        )  # fmt: skip
         sent = 0
-        seconds: list[float] = []
+        shown: deque[float] = deque()  # the door may look ahead: seconds wait here for their frames
 
         def pictures() -> Iterator[np.ndarray]:
             for moment in moments:
                 self.hearing.check()
-                seconds.append(moment.second)
-                yield moment.picture
+                shown.append(moment.second)
+                yield pace.fitting(moment.picture)
 
-        for jpeg in release_live(pictures(), grant):
-            self.line.send({"frame": sent, "at_s": seconds[sent], "heard_s": wishes.heard_s}, jpeg)
-            sent += 1
+        with closing(moments):  # type: ignore[type-var]  # it is a generator
+            for jpeg in release_live(pictures(), grant, house=self.studio.house):
+                self.line.send({"frame": sent, "at_s": shown.popleft(), "heard_s": self.hearing.heard_s}, jpeg)
+                sent += 1
         return {"frames": sent}
 
     # ---- consent ---------------------------------------------------------------------------------------------------
-
-    def _challenge(self, asked: dict[str, Any]) -> dict[str, Any]:
-        raise BadOption("A live capture is not possible here yet; hand in a signed statement.")
 
     def _consent(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Keeps a consent once its evidence was looked at."""
         from vasa_core.pictures import load_picture
 
-        if asked["how"] != "statement":
-            raise BadOption("A live capture is not possible here yet; hand in a signed statement.")
+        picture, owner = load_picture(asked["portrait"]), asked["owner"]
+        if asked["how"] == "statement":
+            evidence = self.registry.signed_statement(Path(asked["document"]), owner)
+        else:
+            evidence = self.registry.captured(asked["challenge"], Path(asked["video"]), picture, owner)
         record = self.registry.record_consent(
-            load_picture(asked["portrait"]),
+            picture,
             name=asked["name"],
             statement=asked["statement"],
             purposes=asked["purposes"],
             expires_on=date.fromisoformat(asked["until"]),
-            recorded_by=asked["owner"],
-            evidence=self.registry.signed_statement(Path(asked["document"]), asked["owner"]),
+            recorded_by=owner,
+            evidence=evidence,
         )
         return {"consent": record.id}
 
@@ -255,7 +269,8 @@ class Worker:
         """The voice as it comes in; between its pieces the wishes change."""
         import torch
 
-        while (received := self.hearing.live.get()) is not None:
+        coming = self.hearing.live
+        while (received := coming.get()) is not None:
             message, payload = received
             if message["do"] == "end":
                 return
@@ -263,7 +278,6 @@ class Worker:
                 wishes.change(message["controls"])
                 continue
             samples = np.frombuffer(payload, dtype="<f4")
-            wishes.heard_s += len(samples) / SAMPLE_RATE_HZ
             yield torch.from_numpy(np.nan_to_num(samples).clip(-1, 1))
         raise Cancelled
 
@@ -273,7 +287,6 @@ class _LiveWishes:
 
     def __init__(self, controls: Controls) -> None:
         self.now = controls
-        self.heard_s = 0.0
 
     def change(self, wishes: dict[str, Any]) -> None:
         """Other wishes; impossible ones leave things as they are."""
@@ -281,6 +294,30 @@ class _LiveWishes:
             self.now = controls_from(wishes)
         except VasaError:
             return
+
+
+class _LivePace:
+    """What keeps a live session in time: late frames are left out, and where many are, smaller ones are made."""
+
+    def __init__(self, hearing: Hearing, size: int) -> None:
+        self._hearing, self._size = hearing, size
+        self._late: deque[bool] = deque(maxlen=FRAME_RATE_HZ)
+
+    def is_late(self, second: float) -> bool:
+        """Whether a frame of this second of the sound would come too long after it was heard."""
+        late = self._hearing.heard_s - second > LATE_S
+        self._late.append(late)
+        smaller = [size for size in LIVE_SIZES if size < self._size]
+        if smaller and len(self._late) == FRAME_RATE_HZ and sum(self._late) * 3 > FRAME_RATE_HZ:
+            self._size = smaller[0]
+            self._late.clear()
+        return late
+
+    def fitting(self, picture: np.ndarray) -> np.ndarray:
+        """The picture at the size that this machine can bear."""
+        if picture.shape[0] <= self._size:
+            return picture
+        return cv2.resize(picture, (self._size, self._size), interpolation=cv2.INTER_AREA)
 
 
 def emotions_of(wishes: Wishes, curve: str | None) -> tuple[str, ...]:
@@ -296,6 +333,11 @@ def emotions_of(wishes: Wishes, curve: str | None) -> tuple[str, ...]:
         return (asked,)
     shown = CURVES[curve](Controls(emotion=asked), 10.0)
     return tuple(dict.fromkeys([asked, *(shown(second / 2).emotion for second in range(21))]))
+
+
+def _photo(asked: dict[str, Any]) -> Path | None:
+    """The photograph of a person, which the credentials then name; our own cast are no photographs."""
+    return Path(asked["portrait"]) if asked["consent"] is not None else None
 
 
 def spoken(text: str, language: str, out: Path) -> Path:
@@ -335,9 +377,10 @@ def main() -> None:
     try:
         bound_memory(int(os.environ[MEMORY]) if MEMORY in os.environ else None)
         from vasa_core.studio import Studio
-        from vasa_core.trust.registry import Registry
+        from vasa_core.trust.house import House
 
-        worker = Worker(Studio(), Registry.open(), line, Hearing(line))
+        house = House.at()
+        worker = Worker(Studio(house=house), house.registry, line, Hearing(line))
         _warm(worker)
         line.send({"ready": True})
         worker.run()
