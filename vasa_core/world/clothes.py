@@ -129,19 +129,19 @@ def vee(p: Array, depth: Number, half: Number) -> Array:
 
 
 EDGES: dict[str, Edge] = {
-    "crew": lambda p: -12.0 - 3.4 * smoothstep(-0.3, 1.0, front(p)),
-    "vneck": lambda p: -12.0 - 2.4 * smoothstep(-0.3, 0.6, front(p)) - vee(p, 6.5, 6.0),
-    "scoop": lambda p: -13.4 - 5.5 * smoothstep(-0.2, 0.9, front(p)),
-    "boat": lambda p: -14.2 - 2.2 * smoothstep(-0.6, 0.9, front(p)),
-    "turtle": lambda p: -9.7 - 0.5 * smoothstep(-0.4, 0.9, front(p)),
-    "stand": lambda p: -11.2 - 2.2 * smoothstep(-0.3, 1.0, front(p)) - vee(p, 2.5, 1.6),
-    "open": lambda p: -11.6 - 2.2 * smoothstep(-0.3, 1.0, front(p)) - vee(p, 5.0, 3.6),
-    "jacket": lambda p: -11.8 - 2.0 * smoothstep(-0.3, 0.7, front(p)) - vee(p, 24.0, 7.5),
-    "crossed": lambda p: -11.8 - 2.0 * smoothstep(-0.3, 0.7, front(p)) - vee(p, 11.0, 6.5),
+    "crew": lambda p: -10.6 - 4.2 * smoothstep(-0.25, 1.0, front(p)),
+    "vneck": lambda p: -10.8 - 3.0 * smoothstep(-0.25, 0.6, front(p)) - vee(p, 7.0, 5.5),
+    "scoop": lambda p: -11.5 - 6.5 * smoothstep(-0.2, 0.9, front(p)),
+    "boat": lambda p: -12.2 - 3.4 * smoothstep(-0.6, 0.9, front(p)),
+    "turtle": lambda p: -9.7 - 0.6 * smoothstep(-0.4, 0.9, front(p)),
+    "stand": lambda p: -10.3 - 3.3 * smoothstep(-0.3, 1.0, front(p)) - vee(p, 2.5, 1.4),
+    "open": lambda p: -10.4 - 3.2 * smoothstep(-0.3, 1.0, front(p)) - vee(p, 5.0, 3.0),
+    "jacket": lambda p: -10.5 - 3.2 * smoothstep(-0.3, 0.7, front(p)) - vee(p, 24.0, 7.0),
+    "crossed": lambda p: -10.5 - 3.2 * smoothstep(-0.3, 0.7, front(p)) - vee(p, 10.0, 6.0),
     "strapless": lambda p: (
-        -19.0 - 3.0 * smoothstep(0.0, 0.8, front(p)) + 1.2 * np.cos(np.clip(p[..., 0] - 6, -6, 6) / 2)
+        -17.5 - 2.6 * smoothstep(0.0, 0.8, front(p)) + 1.2 * np.cos(np.clip(np.abs(p[..., 0]) - 6, -6, 6) / 2)
     ),
-    "wide": lambda p: -14.6 - 4.2 * smoothstep(-0.2, 0.9, front(p)),
+    "wide": lambda p: -12.6 - 4.6 * smoothstep(-0.2, 0.9, front(p)),
 }
 
 
@@ -173,7 +173,8 @@ class Folds:
             self.ridges(1, 0.55 * (side * 0.7 + (y + 20)), 0.4 * (side - y)) * np.exp(-(((side - 13) / 5) ** 2)) * 0.40
         )
         yoke = self.ridges(2, 0.8 * (0.5 * side - y), 0.35 * x) * np.exp(-(((walked - 5) / 4) ** 2)) * 0.24
-        return (drape + pulled + yoke) * (0.45 + 0.9 * softness) * smoothstep(0, 3.0, walked)
+        height = (drape + pulled + yoke) * (0.45 + 0.9 * softness)
+        return np.maximum(height, -0.12) * smoothstep(0, 3.0, walked)  # never into the body
 
 
 # ---- cutting ---------------------------------------------------------------------------------------------------------
@@ -305,7 +306,7 @@ def fold_collar(tailor: Tailor, stuff: Stuff, *, stand: Number = 2.6, leaf: Numb
     up = stand * np.minimum(t / 0.35, 1) * (1 - 0.45 * tip)
     down = np.clip((t - 0.42) / 0.58, 0, 1)
     fall = (leaf + point * tip) * down
-    out = 0.05 + 0.10 * np.minimum(t / 0.35, 1) + 0.55 * smoothstep(0.30, 0.5, t) + (0.9 + 0.5 * tip) * down**1.3
+    out = 0.05 - 0.15 * np.minimum(t / 0.35, 1) + 0.45 * smoothstep(0.30, 0.5, t) + (1.0 + 0.4 * tip) * down**1.3
     mesh = tailor.ribbon(edge, np.stack([out + 0 * tip, up - fall], -1), LIFT)
     return Piece("cloth", without_front(mesh, tailor, 14, 0.16), stuff)
 
@@ -326,12 +327,30 @@ def stand_collar(tailor: Tailor, edge: Edge, stuff: Stuff, height: Number = 3.2,
     return Piece("cloth", without_front(tailor.ribbon(edge, profile, LIFT), tailor, 8, gap), stuff)
 
 
-def rolled_collar(tailor: Tailor, stuff: Stuff, deep: Number = 4.4) -> Piece:
+def rolled_collar(tailor: Tailor, stuff: Stuff, deep: Number = 3.9) -> Piece:
     """The turned-over tube of a turtleneck."""
-    t = np.linspace(0, 1, 16)
-    out = 0.0 + 0.75 * np.sin(np.pi * np.minimum(t / 0.5, 1) / 2) + 0.25 * np.sin(np.pi * t)
-    up = 0.5 * np.sin(np.pi * np.clip(t / 0.36, 0, 1)) - deep * np.clip((t - 0.22) / 0.78, 0, 1)
-    return Piece("cloth", tailor.ribbon(EDGES["turtle"], np.stack([out, up], -1), 0.12), stuff)
+    t = np.linspace(0, 1, 18)
+    turned = np.clip((t - 0.12) / 0.16, 0, 1)
+    out = 0.10 + 0.30 * turned + 0.22 * np.sin(np.pi * np.clip((t - 0.15) / 0.85, 0, 1))
+    up = 0.32 * np.sin(np.pi * np.clip(t / 0.28, 0, 1)) - deep * np.clip((t - 0.2) / 0.8, 0, 1)
+    sag = 0.35 * tailor.folds.noise(3, 3 * np.cos(tailor.trunk.azimuth)[:, None], t[None])
+    profile = np.stack([out + 0.25 * sag * turned, up + sag * np.clip((t - 0.4) / 0.6, 0, 1)], -1)
+    return Piece("cloth", follow_down(tailor, tailor.ribbon(EDGES["turtle"], profile, 0.12), 18), stuff)
+
+
+def follow_down(tailor: Tailor, mesh: Mesh, rows: int) -> Mesh:
+    """A collar's lower rows moved out where the neck widens under them."""
+    columns = len(tailor.trunk.azimuth)
+    points = mesh.points.reshape(rows, columns, 3).copy()
+    line = tailor.trunk.points
+    radius = np.hypot(line[..., 0], line[..., 2] - AXIS_Z)
+    for column in range(columns):
+        under = np.interp(-points[:, column, 1], -line[column, :, 1], radius[column])
+        own = np.hypot(points[:, column, 0], points[:, column, 2] - AXIS_Z)
+        grow = np.maximum(under + 0.45, own) / np.maximum(own, 1e-6)
+        points[:, column, 0] *= grow
+        points[:, column, 2] = AXIS_Z + (points[:, column, 2] - AXIS_Z) * grow
+    return replace(mesh, points=points.reshape(-1, 3).astype(np.float32))
 
 
 def hood(tailor: Tailor, stuff: Stuff) -> Piece:
@@ -424,7 +443,7 @@ def straps(tailor: Tailor, stuff: Stuff, x: Number = 7.5, half: Number = 0.9) ->
         across = side * (x + np.linspace(-half, half, 5)[None])
         lying = tailor.trunk.height(across + 0 * z, z + 0 * across)
         lying = np.where(lying < -90, -21.5, lying)
-        points = np.stack([across + 0 * z, lying + 0.32, z + 0 * across], -1)
+        points = np.stack([across + 0 * z, lying + 0.6, z + 0 * across], -1)
         made.append(sheet(points, outward=np.array([side * x, -30, 0])))
     return Piece("cloth", still(joined(made)), stuff)
 
@@ -534,14 +553,13 @@ def crossing(tailor: Tailor, edge: Edge, stuff: Stuff, wide: Number, below: Numb
     """A flat band along a crossed neckline."""
     points, normal, weight = tailor.along(edge, LIFT + 0.3 - below)
     t = np.linspace(0, 1, 7)
-    in_front = smoothstep(1.0, 4.0, points[:, 2])[:, None]
-    away = (
-        unit(normal * [1, -0.4, 0.6]) * (1 - in_front) + np.array([1.0, -0.25, 0]) * np.sign(points[:, :1]) * in_front
-    )
+    in_front = smoothstep(-14.0, -15.5, points[:, 1])[:, None] * (points[:, 2:] > 0)
+    around = unit(normal * [1, 0, 1]) * 0.45 + np.array([0, -1.0, 0])
+    away = around * (1 - in_front) + np.array([1.0, -0.25, 0]) * np.sign(points[:, :1]) * in_front
     grid = points[:, None] + away[:, None] * (wide * t - 0.5)[None, :, None]
     seen = in_front > 0.5
     grid[..., 2] = np.where(seen, np.maximum(grid[..., 2], front_z(tailor, grid) + 0.75 - below), grid[..., 2])
-    grid[..., 1] += np.where(seen, 0, np.maximum(self_rise(tailor, grid) - below, 0))
+    grid[..., 1] += np.where(seen, 0, np.clip(self_rise(tailor, grid) - below, 0, 3))
     uv = np.stack([lengths(grid, 0), lengths(grid, 1)], -1)
     edge_ = np.stack([np.full(grid.shape[:2], 9.0), np.full(grid.shape[:2], 1.0)], -1)
     return Piece("cloth", tailor.as_mesh(grid, uv, weight[:, None].repeat(7, 1), edge_), stuff)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy import ndarray as Array
 from numpy.random import Generator
@@ -126,11 +127,30 @@ def grow_brow(
     place, off = t[nearest], ((root - line[nearest])[:, :2] * upwards[nearest]).sum(1)
     off = off / (0.40 * brows.thickness * np.interp(place, [0, 0.12, 0.45, 0.75, 1.04], [0.70, 1.0, 0.90, 0.60, 0.22]))
     chance = np.exp(-1.6 * off**2) * smoothstep(-0.02, 0.10, place) * smoothstep(1.04, 0.90, place)
-    keep = np.nonzero(rng.random(len(place)) < chance)[0][: int(700 * brows.density)]
+    keep = np.nonzero(rng.random(len(place)) < chance)[0][: int(950 * brows.density)]
     normal = unit(blend(normals, corners[keep], weights[keep]))
     heading = brow_heading(normal, along[nearest[keep]], place[keep], off[keep], rng)
     length = rng.uniform(0.40, 0.75, len(keep)) * np.interp(place[keep], [0, 0.2, 1], [0.75, 1.0, 0.8])
-    return bending(corners[keep], weights[keep], normal, heading, length, 0.05, 0.018, rng)
+    return bending(corners[keep], weights[keep], normal, heading, length, 0.05, 0.014, rng)
+
+
+def brow_shadow(kit: FaceKit, rest: Array, brows: Rooted, side: int) -> Array:
+    """The hairs' soft shade on the unfolded face, uint8 [side, side]: what brows look like from afar."""
+    face = (kit.part == FACE) & (kit.neutral[:, 1] > 4) & (kit.neutral[:, 2] > 4)
+    unfolded = np.zeros((len(rest), 2))
+    on_face = kit.split_uv[:, 0] < 1
+    unfolded[kit.split_vertex[on_face]] = kit.split_uv[on_face]
+    points = brows.on(rest).points.reshape(-1, 3)
+    gap, near = cKDTree(rest[face]).query(points, k=3)
+    close = 1 / (gap + 0.02)
+    uv = (unfolded[face][near] * close[..., None]).sum(1) / close.sum(1, keepdims=True)
+    column, row = (np.clip((uv * side).astype(int), 0, side - 1)).T
+    density = np.zeros((side, side), np.float32)
+    np.add.at(density, (row, column), 1.0)
+    density = cv2.GaussianBlur(density, (0, 0), max(0.0032 * side, 0.6))
+    return (255 * (1 - np.exp(-1.1 * density / np.percentile(density[density > density.max() / 20], 60)))).astype(
+        np.uint8
+    )
 
 
 def brow_line(kit: FaceKit, arch: Number, landmarks: tuple[int, ...]) -> tuple[Array, Array, Array]:

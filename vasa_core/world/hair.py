@@ -272,12 +272,12 @@ STYLES = {
     "curly": Style(comb=comb_long, strands=17000, points=40, width=0.036, falls=True),
     "afro": Style(comb=comb_afro, strands=26000, points=16, width=0.034, free=True),
     "bun": Style(comb=comb_bun, strands=26000, points=14, width=0.032, tie=tuple(BUN)),
-    "ponytail": Style(comb=comb_tail, strands=26000, points=14, width=0.032, tie=tuple(TAIL)),
+    "ponytail": Style(comb=comb_tail, strands=26000, points=24, width=0.032, tie=tuple(TAIL)),
     "locs": Style(
-        comb=comb_long, strands=16000, points=30, width=0.045, falls=True, ropes=150, rope_cm=0.36, scalp=0.8
+        comb=comb_long, strands=16000, points=30, width=0.045, falls=True, ropes=170, rope_cm=0.42, scalp=0.9
     ),
     "braids": Style(
-        comb=comb_long, strands=16000, points=44, width=0.04, falls=True, ropes=230, rope_cm=0.27, plait=0.3, scalp=0.7
+        comb=comb_long, strands=16000, points=44, width=0.04, falls=True, ropes=260, rope_cm=0.32, plait=0.3, scalp=0.85
     ),
     "cornrows": Style(comb=comb_bun, strands=15000, points=70, width=0.034, rows=True, scalp=0.30),
 }
@@ -354,7 +354,7 @@ def fringe_of(roots: Roots, hair: Hair) -> Array:
     """Which strands hang over the forehead."""
     x, y, z = roots.canonical.T
     return (
-        (hair.style == "bangs") & (z > 4.5) & (np.abs(x) < 5.9) & (y > 7.0) & (roots.inside < 3.5 + 2.5 * roots.chance)
+        (hair.style == "bangs") & (z > 3.2) & (np.abs(x) < 6.6) & (y > 6.4) & (roots.inside < 4.5 + 2.5 * roots.chance)
     )
 
 
@@ -447,10 +447,13 @@ def arrange(
     """Strands gathered in clumps, waved or curled, and a little unruly; and their tint, which a clump shares."""
     count, steps = points.shape[:2]
     t = np.linspace(0, 1, steps)[None, :, None]
-    guides = rng.choice(count, style.ropes or min(max(60, count // 70), 400), replace=False)
+    if style.ropes:
+        guides = far_apart(roots.point, style.ropes)
+    else:
+        guides = rng.choice(count, min(max(60, count // 70), 400, count), replace=False)
     mine = cKDTree(roots.point[guides]).query(roots.point)[1]
     if style.ropes:
-        return twisted(points[guides][mine], roots, combed, hair, style, mine, rng)
+        return twisted(points, points[guides][mine], combed, hair, style, mine, rng)
     guide, pull = points[guides][mine], hair.clump * t**1.3
     spread = points[:, :1] - guide[:, :1]
     points = points * (1 - pull) + (guide + spread * (1 - 0.75 * t)) * pull
@@ -466,10 +469,19 @@ def arrange(
     return points + 0.2 * hair.frizz * stray * t, tint
 
 
+def far_apart(points: Array, count: int) -> Array:
+    """Numbers of points spread evenly: each next one is the farthest from those before."""
+    chosen, gap = [0], np.full(len(points), np.inf)
+    for _ in range(min(count, len(points)) - 1):
+        gap = np.minimum(gap, ((points - points[chosen[-1]]) ** 2).sum(1))
+        chosen.append(int(gap.argmax()))
+    return np.array(chosen)
+
+
 def twisted(
-    guide: Array, roots: Roots, combed: Combed, hair: Hair, style: Style, mine: Array, rng: Generator
+    points: Array, guide: Array, combed: Combed, hair: Hair, style: Style, mine: Array, rng: Generator
 ) -> tuple[Array, Array]:
-    """Strands wound about their guides: locs, or braids where the rope bulges; and their tint."""
+    """Strands drawn together to their guides and wound about them: locs, or braids where they bulge; and their tint."""
     count, steps = guide.shape[:2]
     t = np.linspace(0, 1, steps)[None, :, None]
     along = unit(np.gradient(guide, axis=1))
@@ -481,7 +493,9 @@ def twisted(
     bulge = 1 + style.plait * np.cos(2 * np.pi * 0.9 * combed.length[:, None, None] * t + 2 * np.round(phase / 2.1))
     own = (0.75 + 0.5 * rng.random(ropes))[mine][:, None, None]
     radius = style.rope_cm * own * np.sqrt(rng.random(count))[:, None, None] ** 0.5 * bulge
-    radius = radius * (0.5 + 0.5 * smoothstep(0, 0.08, t)) * (1 - 0.45 * smoothstep(0.8, 1.0, t))
+    gathered = smoothstep(0.0, 2.2, combed.length[:, None, None] * t)
+    radius = radius * gathered * (1 - 0.45 * smoothstep(0.8, 1.0, t))
+    guide = guide + (points[:, :1] - guide[:, :1]) * (1 - gathered)
     loose = 0.25 * hair.frizz * rng.normal(size=(count, 1, 3)) * t
     tint = np.clip(0.5 + 0.2 * rng.normal(size=ropes)[mine] + 0.12 * rng.normal(size=count), 0, 1)
     return guide + radius * (np.cos(turn) * across + np.sin(turn) * third) + loose, tint
@@ -565,7 +579,7 @@ def bundle(points: Array, outward: Array, style: Style, rng: Generator) -> Stran
 
 def tail(style: Style, share: Number, hair: Hair, shoulders: Shoulders, rng: Generator) -> Strands:
     """A ponytail: up and out of its tie, then down the back and a little to one side."""
-    count, steps = int(7000 * share), style.points + 8
+    count, steps = int(7000 * share), style.points
     t = np.linspace(0, 1, steps)
     reach = hair.length * (0.85 + 0.2 * rng.random(count))[:, None]
     side = 1.0 if hair.parting >= 0 else -1.0

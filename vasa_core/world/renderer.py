@@ -320,12 +320,13 @@ class Renderer:
         normals = kit.normals(rest)
         centers = {side: eye.center + (rest - kit.neutral)[eye.vertices].mean(0) for side, eye in kit.eyeballs.items()}
         figure = Figure(person, rest, np.empty(0), centers, {}, np.empty(0), {}, [], {}, [])
-        self._bake_skin(figure, rng)
+        brows = facial_hair.grow_brows(kit, rest, normals, person.brows, np.random.default_rng([person.seed, 3]))
+        self._bake_skin(figure, brows, rng)
         self._build_body(figure, normals)
-        self._grow_strands(figure, normals, rng)
+        self._grow_strands(figure, normals, brows, rng)
         return figure
 
-    def _bake_skin(self, figure: Figure, rng: Generator) -> None:
+    def _bake_skin(self, figure: Figure, brows: facial_hair.Rooted, rng: Generator) -> None:
         kit, gl, program = self.kit, self.gl, self.programs["bake"]
         skin, style = figure.person.skin, figure.person.hair
         kind = figure.person.beard.kind if figure.person.beard else "full"
@@ -342,14 +343,18 @@ class Renderer:
         frame.use()
         frame.clear(*skin.color, 0.3)
         gl.disable(moderngl.DEPTH_TEST | moderngl.CULL_FACE | moderngl.BLEND)
+        shaded = facial_hair.brow_shadow(kit, figure.rest, brows, self.texture)
+        brow_mask = gl.texture((self.texture, self.texture), 1, shaded.tobytes())
         self.lips.use(0)
         self.noise.use(1)
+        brow_mask.use(2)
         natural = np.array(skin.color) * (0.92, 0.56, 0.54) + np.array([0.07, 0.008, 0.012]) * (1 - skin.darkness)
         tint = 0.06 if style.style == hair.BALD else hair.STYLES[style.style].scalp
         assign(
             program,
             uLips=0,
             uNoise=1,
+            uBrows=2,
             uSkin=skin.color,
             uHair=style.color,
             uLipColor=tuple(skin.lipstick or natural),
@@ -360,7 +365,7 @@ class Renderer:
             uFreckles=skin.freckles,
             uBlotches=skin.blotches,
             uEyeShade=skin.eye_shade,
-            uStubble=skin.stubble,
+            uStubble=max(skin.stubble, 1.2 if figure.person.beard else 0.0),
             uPores=skin.pores,
             uAgeSpots=skin.age_spots,
             uBlush=skin.blush,
@@ -380,7 +385,7 @@ class Renderer:
             texture.build_mipmaps()
             texture.filter = (moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR)
         figure.textures.update(albedo=albedo, height=height)
-        figure.owned += [albedo, height, frame]
+        figure.owned += [albedo, height, frame, brow_mask]
 
     def _moles(self, count: int, rng: Generator) -> Array:
         places = self.kit.neutral[(self.kit.part == 0) & (self.kit.neutral[:, 2] > 2) & (self.kit.neutral[:, 1] > -14)]
@@ -440,7 +445,7 @@ class Renderer:
         figure.owned += [buffer, index, *arrays.values()]
         return arrays
 
-    def _grow_strands(self, figure: Figure, normals: Array, rng: Generator) -> None:
+    def _grow_strands(self, figure: Figure, normals: Array, brows: facial_hair.Rooted, rng: Generator) -> None:
         kit, person = self.kit, figure.person
         ground, tree = figure.body, cKDTree(figure.body[:, [0, 2]])
 
@@ -456,7 +461,7 @@ class Renderer:
         if head:
             self._add_strands(figure, "hair", coarser(head, person.hair, self.detail), None)
         hanging = {
-            "brows": facial_hair.grow_brows(kit, figure.rest, normals, person.brows, rng),
+            "brows": brows,
             "lashes": facial_hair.grow_lashes(kit, person.eyes.lashes, rng),
         }
         if person.beard:

@@ -111,7 +111,7 @@ void main() { vUV = aUV; c = aCanonical; vHairy = aHairy; gl_Position = vec4(aUV
 # The skin's own picture, painted once a person on the unfolded head: colour with gloss in alpha, and height.
 SKIN_BAKE_FRAGMENT = """#version 330
 in vec2 vUV; in vec3 c; in vec2 vHairy;   // vHairy: beard density, scalp density
-uniform sampler2D uLips; uniform sampler3D uNoise;
+uniform sampler2D uLips; uniform sampler2D uBrows; uniform sampler3D uNoise;
 uniform vec3 uSkin; uniform vec3 uHair; uniform vec3 uStubbleColor; uniform vec3 uLipColor; uniform vec3 uNoiseOffset; uniform vec4 uMoles[6];
 uniform float uRedness; uniform float uFreckles; uniform float uBlotches; uniform float uEyeShade; uniform float uStubble;
 uniform float uPores; uniform float uScalpTint; uniform float uDarkness; uniform float uLipStrength; uniform float uAgeSpots;
@@ -221,6 +221,8 @@ void main() {
     albedo = mix(albedo, lip_color, lip * uLipStrength);
     gloss = mix(gloss, .80 + .6 * lines * inner, lip); height = mix(height, .9 * lines * inner + .3 * middle.r, lip);
 
+    float brow = face ? texture(uBrows, vUV).r * step(c.y, 9.5) * step(4., c.y) : 0.;
+    albedo = mix(albedo, mix(uStubbleColor, albedo * .5, .30), clamp(brow * (.82 + .5 * grain.g), 0., .9)); gloss *= 1. - .6 * brow;
     float beard = vHairy.x * (1. - lip), dots = smoothstep(-.02, .22, grain.r);
     albedo = mix(albedo, albedo * mix(vec3(.74, .78, .84), vec3(.78), uDarkness), clamp(beard * uStubble * .7, 0., 1.));
     albedo = mix(albedo, uStubbleColor * .8 + .012, beard * uStubble * dots * .45); gloss *= 1.0 - .35 * beard * uStubble;

@@ -1,6 +1,6 @@
 """What people wear besides clothes: glasses, earrings, hats, scarves, fitted to their heads.
 
-Lengths in cm. Everything is built twice, on this head and on the average one, so that each point knows its canonical place.
+Lengths in cm. Everything is built twice, on this head and on the average one: each point knows its canonical place.
 """
 
 from __future__ import annotations
@@ -175,13 +175,13 @@ def temple(head: Head, rim: Array, thick: Number) -> Mesh:
     reach = rim[:, 0].max()
     hinge = rim[np.argmax(rim[:, 0] + 0.6 * rim[:, 1])]
     ear = head.ear_top
-    out = max(reach + 0.25, head.breadth(np.array([hinge[1]]), np.array([4.0]))[0] + 0.35)
+    out = max(reach + 0.1, head.breadth(np.array([hinge[1]]), np.array([4.0]))[0] + 0.25)
     y_ear = ear[1] - 0.10
     knots = np.array(
         [
             np.add(hinge, [0.0, 0, 0.02]),
-            [out, hinge[1] + 0.02, hinge[2] - 0.35],
-            [out + 0.08, hinge[1], hinge[2] - 1.2],
+            [0.5 * (hinge[0] + out) + 0.1, hinge[1] + 0.02, hinge[2] - 0.25],
+            [out, hinge[1], hinge[2] - 1.0],
             [0, 0.6 * hinge[1] + 0.4 * y_ear, 0.5 * hinge[2]],
             [0, y_ear, 1.2],
             [0, y_ear + 0.05, -0.2],
@@ -462,8 +462,9 @@ def face_hood(head: Head, folds: Folds) -> tuple[Mesh, Array]:
     skull = head.skull.radius(unit(middle + 9 * d - SKULL_CENTER))
     on = SKULL_CENTER + unit(middle + 9 * d - SKULL_CENTER) * skull[..., None]
     low = smoothstep(-5, -9, on[..., 1])
-    crease = folds.ridges(0, 5 * t + 0.5 * np.cos(angle)[None], 3 * np.sin(angle)[None])
-    lift = 0.35 + 0.9 * smoothstep(0.0, 0.25, t) + 0.30 * crease * smoothstep(0.03, 0.2, t)
+    crease = folds.ridges(0, 9 * t + 0.9 * np.cos(angle)[None], 4 * np.sin(angle)[None])
+    ear = np.exp(-(((on[..., 1] - 1.8) / 4.0) ** 2) - ((on[..., 2] - 0.3) / 2.8) ** 2) * (np.abs(on[..., 0]) > 5)
+    lift = 0.35 + 0.9 * smoothstep(0.0, 0.25, t) + 0.8 * crease * smoothstep(0.02, 0.15, t) + 1.7 * ear
     points = on + unit(on - SKULL_CENTER) * lift[..., None] * (1 - 0.5 * low)[..., None]
     begin = smoothstep(0.14, 0.0, t)[..., None]
     points = points * (1 - begin) + (oval[None] + 0.12 * a[None]) * begin
@@ -483,22 +484,26 @@ def head_front(head: Head, x: Array, y: Array, chin: Array) -> Array:
 def drape(head: Head, folds: Folds, oval: Array) -> Mesh:
     """The scarf from under the chin down over neck and shoulders."""
     chin = oval[:, 1].min()
-    t = np.linspace(0, 1, 36)[:, None]
-    a = np.linspace(0, 2 * np.pi, 97)[None]
-    y = (chin + 2.6) - (26.0 + 2 * np.cos(a)) * t
+    t = np.linspace(0, 1, 44)[:, None]
+    a = np.linspace(0, 2 * np.pi, 121)[None]
+    y = (chin + 3.0) - (26.0 + 2 * np.cos(a)) * t
     front = oval[oval[:, 1].argmin(), 2]
-    spread = smoothstep(0.12, 1.0, t)
-    wide = 6.6 + 11.5 * spread**0.9
-    deep = np.where(np.cos(a) > 0, front + 0.5 + 2.3 * t, 6.5 + 5.5 * spread)
-    crease = folds.ridges(1, 2.2 * (np.abs(np.sin(a)) * 2 - 3.0 * t), 2 * np.cos(a)) + 0.6 * folds.noise(
-        2, 6 * a, 4 * t
-    )
-    bulge = 1 + 0.045 * crease * smoothstep(0.0, 0.2, t)
-    tuck = 1 - 0.10 * smoothstep(0.12, 0.0, t)
-    points = np.stack([wide * np.sin(a) * bulge * tuck, y + 0.2 * crease, -0.5 + deep * np.cos(a) * bulge * tuck], -1)
+    spread = smoothstep(0.10, 0.75, t)
+    wide = 6.9 + 13.0 * spread**0.8
+    deep = np.where(np.cos(a) > 0, front + 0.4 + 1.6 * smoothstep(0, 0.2, t) + 3.0 * t, 6.5 + 6.0 * spread)
+    # Folds hang in arcs from one side of the chin to the other shoulder.
+    side = np.sin(a)
+    arcs = folds.ridges(1, 13.0 * (t - 0.30 * side**2 + 0.22 * side), 1.0 * side)
+    tucks = folds.ridges(2, 7.0 * side - 2.0 * t, 2.0 * t) * smoothstep(0.5, 0.05, t)
+    crease = (1.0 * arcs + 0.6 * tucks) * smoothstep(0.0, 0.10, t)
+    tuck = 1 - 0.12 * smoothstep(0.10, 0.0, t)
+    bulge = (1 + 0.11 * crease) * tuck
+    points = np.stack([wide * side * bulge, y + 0.3 * crease, -0.5 + deep * np.cos(a) * bulge], -1)
     weight = neck_weight(points.astype(np.float32)) * (1 - smoothstep(0, 0.5, t))
     uv = np.stack([a * 8 + 0 * t, lengths(points, 0)], -1)
-    return sheet(points, uv, weight=weight, around=True, outward=np.array([0, -20, -1]))
+    shade = np.broadcast_to(0.35 + 0.65 * smoothstep(-0.5, 0.3, crease), weight.shape)
+    edge = np.stack([9 + 0 * weight, shade], -1)
+    return sheet(points, uv, weight=weight, edge=edge, around=True, outward=np.array([0, -20, -1]))
 
 
 HATS = {"beanie": beanie, "cap": cap, "brimmed": brimmed, "headwrap": headwrap, "headscarf": headscarf}
