@@ -19,7 +19,7 @@ STAGES = {
     "signing": "Signing",
 }
 
-EMPTY_STAGE = """<div class="vs-screen vs-empty"><div class="vs-empty-words">
+EMPTY_STAGE = """<div class="vs-screen vs-empty" data-stage="create"><div class="vs-empty-words">
 <p class="vs-lead">Choose a face and a voice.</p>
 <p>Six seconds of speech take about as long to make.</p></div></div>"""
 

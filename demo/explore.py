@@ -32,16 +32,15 @@ EXPRESSIONS = {
     "browInnerUp": "Inner brows up", "browDown": "Brows down", "eyeBlink": "Eyes closed", "eyeWide": "Eyes wide",
 }  # fmt: skip
 
-STILL_BEFORE = (
-    '<div class="vs-screen vs-empty"><div class="vs-empty-words"><p class="vs-lead">Move a slider.</p></div></div>'
-)
+STILL_BEFORE = """<div class="vs-screen vs-empty" data-stage="explore"><div class="vs-empty-words">
+<p class="vs-lead">Move a slider.</p></div></div>"""
 
 
-def build(services: Services) -> None:
+def build(services: Services, tab: gr.Tab) -> None:
     """Three ways to look: hands on one face, several faces, several strengths."""
     with gr.Tabs(elem_classes="vs-inner"):
-        with gr.Tab("One face"):
-            _one_face(services)
+        with gr.Tab("One face") as one:
+            _one_face(services, [tab.select, one.select])
         with gr.Tab("Several faces"):
             _several_faces(services)
         with gr.Tab("Several strengths"):
@@ -51,7 +50,7 @@ def build(services: Services) -> None:
 # ---- one face -------------------------------------------------------------------------------------------------------
 
 
-def _one_face(services: Services) -> None:
+def _one_face(services: Services, arrivals: list[Any]) -> None:
     with gr.Row(elem_classes="vs-split"):
         with gr.Column(scale=6, min_width=320, elem_classes="vs-form"):
             with gr.Group(elem_classes="vs-card"):
@@ -76,6 +75,8 @@ def _one_face(services: Services) -> None:
     for slider in sliders.values():
         slider.change(show, inputs, stage, api_visibility="private", **quick)
     face.change(show, inputs, stage, api_name="still", **quick)
+    for arrival in arrivals:
+        arrival(show, inputs, stage, api_visibility="private", **quick)
     reset.click(lambda: [0] * len(sliders), None, list(sliders.values()), queue=False, api_visibility="private")
 
 

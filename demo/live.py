@@ -66,11 +66,11 @@ def panel() -> str:
     voice = _radios("live-voice", samples, "english", "vs-chips", "Which")
     sliders = "".join(_slider(*slider) for slider in SLIDERS)
     return f"""<vs-live class="vs-split2"><div class="vs-form2">
-<section class="vs-panel"><h2>Face and voice</h2>{faces}
+<section class="vs-panel"><h2>Face and voice</h2><div data-cast="live">{faces}</div>
 {source}<div data-mic><label class="vs-check"><input type="checkbox" data-hear> Let me hear myself, delayed
 <small>with headphones only, or it echoes</small></label></div><div data-sample hidden>{voice}</div></section>
 <section class="vs-panel"><h2>While it speaks</h2>{moods}<div class="vs-sliders">{sliders}</div></section></div>
-<div class="vs-stage2 vs-watch"><div class="vs-screen">
+<div class="vs-stage2 vs-watch"><div class="vs-screen" data-stage="live">
 <canvas width="512" height="512" role="img" aria-label="The speaking face, AI-generated"></canvas>
 <div class="vs-empty-words vs-over" data-words role="status"><p class="vs-lead">Say something.</p>
 <p>The face speaks along, a moment later.</p></div></div>

@@ -31,8 +31,8 @@ def build(services: Services) -> gr.Blocks:
                 create.build(services, app)
             with gr.Tab("Live", id="live"):
                 live.build()
-            with gr.Tab("Explore", id="explore"):
-                explore.build(services)
+            with gr.Tab("Explore", id="explore") as looking:
+                explore.build(services, looking)
             with gr.Tab("Verify", id="verify"):
                 theme.block(verify_page.panel())
             with gr.Tab("Audit", id="audit", visible=False) as audit:

@@ -88,12 +88,22 @@ def block(piece: str = "", **options: Any) -> Piece:
 
 def head() -> str:
     """What Gradio's page loads from us: one style sheet and one script, files of our own."""
-    faces = "".join(
-        f'.vs-cast label[data-testid="{path.stem.capitalize()}-radio-label"]'
-        f'{{background-image:url("/cast/{path.stem}.jpg")!important}}'
-        for path in assets.portraits()
-    )
+    faces = "".join(_face(path.stem) for path in assets.portraits())
     return f'<link rel="stylesheet" href="/static/studio.css"><style>{faces}</style>{SCRIPT}'
+
+
+def _face(name: str) -> str:
+    """A sitter's picture on every card that stands for them, and, dimmed, on the empty stage while they are chosen."""
+    card = f'.vs-cast label:has(input[value="{name}"])'
+    ways = ('[data-cast="{at}"]', "#{at}-cast")  # our own page, Gradio's
+    empty = ",".join(
+        f':is(#vs-rank,body):has({way.format(at=at)} input[value="{name}"]:checked) [data-stage="{at}"]'
+        for at in ("create", "explore", "live")
+        for way in ways
+    )
+    picture = f'url("/cast/{name}.jpg")'
+    dimmed = "linear-gradient(#15191cd4,#15191cd4)"
+    return f"{card}{{background-image:{picture}!important}}{empty}{{background-image:{dimmed},{picture}}}"
 
 
 # ---- Gradio's variables -------------------------------------------------------------------------------------------
