@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, insert, select
 
 from vasa_core.trust import chain
 from vasa_core.trust.chain import GENESIS, Anchor, Entry, Fact, Verdict
@@ -134,14 +134,12 @@ def _entry(row: object) -> Entry:
 
 
 def _pages(connection: Connection) -> Iterator[Entry]:
-    """The whole log, a page in memory at a time."""
-    last = connection.execute(select(func.max(audit.c.number))).scalar() or 0
-    seen = -1
-    while seen < last:
-        query = select(audit).where(audit.c.number > seen, audit.c.number <= last).order_by(audit.c.number).limit(PAGE)
-        page = list(map(_entry, connection.execute(query)))
+    """The whole log, a page in memory at a time, whatever numbers stand in it."""
+    query = select(audit).order_by(audit.c.number).limit(PAGE)
+    page = list(map(_entry, connection.execute(query)))
+    while page:
         yield from page
-        seen = page[-1].number
+        page = list(map(_entry, connection.execute(query.where(audit.c.number > page[-1].number))))
 
 
 @contextmanager

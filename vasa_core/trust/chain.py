@@ -64,7 +64,7 @@ def canonical(facts: Mapping[str, Fact]) -> str:
     for name, fact in facts.items():
         if not name.isidentifier() or (isinstance(fact, str) and not WORD.fullmatch(fact)):
             raise ValueError(f"The audit keeps words and numbers, no names and no sentences: {name}={fact!r}")
-    return _spelled(facts)
+    return _spelled(dict(facts))
 
 
 def _spelled(value: object) -> str:

@@ -26,7 +26,7 @@ ALIGNED_PX = 64
 FACE_CM = 16.0
 """The side of the aligned square, measured on the face: from the brows to below the mouth, no hair, no background."""
 
-SAME_HASH, SAME_GEOMETRY = 0.15, 0.45
+SAME_HASH, SAME_GEOMETRY = 0.12, 0.45
 
 
 @dataclass(frozen=True, kw_only=True)
