@@ -47,7 +47,7 @@ def detail_for(size: int) -> Detail:
         shadow_tile=int(np.clip(1.5 * size, 192, 1024)),
         thinnest=0.45,
         hair_pixel=1.5 if size < 384 else 1.0,
-        hair_segments=round(max(8, size / 32)),
+        hair_segments=round(max(14, size / 18)),
         segments=3 if size < 384 else 5,
         shadow_cell=128 / size,
         inside=False,
