@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from pathlib import Path
 
@@ -23,8 +24,7 @@ ORDER = """
     trust.authority trust.house trust.label trust.codeword trust.watermark trust.credentials trust.release trust.verify
     world world.*
     train train.*
-    evaluate evaluate.*
-    studio bench app_commands __main__
+    studio evaluate evaluate.* bench app_commands __main__
 """.split()
 
 MEDIA_WRITERS = {
@@ -145,6 +145,22 @@ def media_writes(tree: ast.AST) -> list[str]:
 def test_only_release_writes_media(path):
     if not path.relative_to(PACKAGE).as_posix().startswith(ALLOWED_WRITERS):
         assert not media_writes(parsed(path)), "media leaves through vasa_core.trust.release alone"
+
+
+OUTSIDE = [p for folder in ("demo", "notebooks") for p in sorted((REPOSITORY / folder).rglob("*.py"))]
+
+
+@pytest.mark.parametrize("path", OUTSIDE, ids=lambda path: path.relative_to(REPOSITORY).as_posix())
+def test_neither_the_demo_nor_a_notebook_script_writes_media(path):
+    assert not media_writes(parsed(path)), "media leaves through vasa_core.trust.release alone"
+
+
+def test_no_notebook_writes_media():
+    for path in (REPOSITORY / "notebooks").glob("**/*.ipynb"):
+        cells = json.loads(path.read_text())["cells"]
+        lines = "".join(line for cell in cells if cell["cell_type"] == "code" for line in [*cell["source"], "\n"])
+        python = "\n".join(line for line in lines.splitlines() if not line.lstrip().startswith(("%", "!")))
+        assert not media_writes(ast.parse(python)), path.name
 
 
 @pytest.mark.parametrize(

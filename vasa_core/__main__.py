@@ -28,6 +28,8 @@ DEBUG = "VASA_DEBUG"
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 app.add_typer(app_commands.app, name="app")
+evaluate = typer.Typer(no_args_is_help=True, help="Measure what was promised.")
+app.add_typer(evaluate, name="evaluate")
 
 Portrait = Annotated[Path, typer.Argument(help="Picture of one face: JPEG, PNG, WebP or HEIC.", metavar="PORTRAIT")]
 Consent = Annotated[
@@ -120,6 +122,35 @@ def bench() -> None:
     from vasa_core.bench import measure, report
 
     typer.echo(report(measure()))
+
+
+@app.command()
+def verify(
+    file: Annotated[Path, typer.Argument(help="A picture or a video.", metavar="FILE")],
+) -> None:
+    """Tell what marks of this studio a file carries. Exit code: 0 found and whole, 20 none, 21 tampered."""
+    from vasa_core.trust.house import House
+    from vasa_core.trust.verify import examine
+
+    findings = examine(file, House.at())
+    typer.echo("\n".join(findings.sentences))
+    raise typer.Exit(findings.exit_code)
+
+
+@evaluate.command()
+def marks(
+    quick: Annotated[bool, typer.Option("--quick", help="Three clips and few searches: under a minute.")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there.")] = None,
+) -> None:
+    """Measure how well label, watermark and credentials hold, on clips made for it."""
+    import json
+
+    from vasa_core.evaluate.marks import measure, report
+
+    figures = measure(quick)
+    typer.echo(report(figures))
+    if json_file is not None:
+        json_file.write_text(json.dumps(figures, indent=2) + "\n")
 
 
 @app.command()

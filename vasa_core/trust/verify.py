@@ -22,7 +22,7 @@ from jaxtyping import UInt8
 from vasa_core.errors import BadInput, BadPortrait
 from vasa_core.pictures import load_picture
 from vasa_core.trust.consent import CAST, file_sha256
-from vasa_core.trust.credentials import Credentials, read_credentials
+from vasa_core.trust.credentials import Credentials, Seal, read_credentials
 from vasa_core.trust.house import House
 from vasa_core.trust.watermark import Reading, read
 
@@ -96,10 +96,23 @@ def _contradiction(path: Path, credentials: Credentials, known: dict[str, Any] |
         return None
     if known is not None and known["id"] != credentials.grant_id:
         return "TAMPERED: its credentials and its watermark belong to two different releases."
-    left = house.released(credentials.grant_id)
-    if left and file_sha256(path) not in left:
+    if not _is_as_released(path, credentials.grant_id, house):
         return "TAMPERED: its pictures are as they were signed, but the file around them is not as it left this house."
     return None
+
+
+def seal_of(path: Path, house: House) -> Seal:
+    """The verdict on the credentials alone: "ours" only where every byte is as it left this house."""
+    credentials = read_credentials(path, house.authority)
+    if credentials.seal != "ours" or credentials.grant_id is None:
+        return credentials.seal
+    return "ours" if _is_as_released(path, credentials.grant_id, house) else "tampered"
+
+
+def _is_as_released(path: Path, grant_id: str, house: House) -> bool:
+    """C2PA leaves a kilobyte of padding and some names unprotected; the audit knows the sha256 of all that left."""
+    left = house.released(grant_id)
+    return not left or file_sha256(path) in left
 
 
 # ---- the watermark ------------------------------------------------------------------------------------------------

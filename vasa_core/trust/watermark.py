@@ -205,7 +205,7 @@ WORKING_PX = 6 * LATTICE
 SMALLEST_SCALE, LARGEST_SCALE, SCALE_STEP = 0.7, 1.7, 1.008
 FINE_STEPS = tuple(1 + step / 1000 for step in range(-5, 6))
 CANDIDATES = 4
-BELIEVABLE = 5e-8
+BELIEVABLE = 1e-8
 
 
 def read(lumas: Iterable[Luma], key: bytes) -> Reading | None:
@@ -298,6 +298,15 @@ def chance(known: float) -> float:
     """How often the known chips of no mark stand out so far somewhere, and a CRC fits on top of it."""
     tail = 0.5 * math.erfc(known / math.sqrt(2))
     return min(1.0, looked_at() * tail) * CANDIDATES / 2**CRC_BITS
+
+
+def score_asked_for() -> float:
+    """How far the known chips must stand out to be believed, in standard deviations."""
+    low, high = 0.0, 20.0
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (middle, high) if chance(middle) >= BELIEVABLE else (low, middle)
+    return high
 
 
 # ---- signals ------------------------------------------------------------------------------------------------------

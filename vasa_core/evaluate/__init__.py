@@ -1,0 +1,1 @@
+"""Judges: what was promised, measured on real clips of the engine."""
