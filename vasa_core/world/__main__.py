@@ -14,7 +14,10 @@ from vasa_core.errors import BadOption, VasaError
 from vasa_core.world import batch, shards, sheets
 from vasa_core.world.cast import cast
 from vasa_core.world.frames import Recipe, RenderWork
+from vasa_core.world.performances import add_perform
+from vasa_core.world.preview import add_preview
 from vasa_core.world.renderer import Renderer
+from vasa_core.world.report import add_report
 
 
 def save(picture: Array, path: Path) -> None:
@@ -102,6 +105,9 @@ def parser() -> argparse.ArgumentParser:
     two.add_argument("--passes", type=int)
     two.set_defaults(run=run_sheet)
     add_render(commands)
+    add_perform(commands)
+    add_report(commands)
+    add_preview(commands)
     return top
 
 

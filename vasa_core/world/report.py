@@ -8,6 +8,7 @@ tighter one that was set as target. Ours are measured without a tracker's noise,
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from vasa_core import assets
+from vasa_core.controls import EMOTIONS
 from vasa_core.surface import load_surface
 from vasa_core.world.measures import Clip, clip_of, pooled, track_of
 from vasa_core.world.performer import Mood
@@ -186,3 +188,22 @@ def report(folder: Path, takes: int, seed: int, mood: Mood, out: Path | None) ->
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(figures, indent=1))
     return inside == count
+
+
+def run_report(options: argparse.Namespace) -> None:
+    """Prints the table; ends with an error when something lies outside its band."""
+    mood = Mood(emotion=options.emotion, intensity=options.intensity if options.emotion != "neutral" else 0.0)
+    if not report(options.utterances, options.takes, options.seed, mood, options.json):
+        raise SystemExit(1)
+
+
+def add_report(commands: argparse._SubParsersAction) -> None:
+    """`report` on the command line of the world."""
+    told = commands.add_parser("report", help="statistics of our performances beside those of real people")
+    told.add_argument("--takes", type=int, default=200, help="how many performances")
+    told.add_argument("--utterances", type=Path, default=Path("runs/world/utterances"), help="what is said")
+    told.add_argument("--seed", type=int, default=0)
+    told.add_argument("--emotion", choices=EMOTIONS, default="neutral", help="the bands are those of plain speech")
+    told.add_argument("--intensity", type=float, default=0.6)
+    told.add_argument("--json", type=Path, help="write the figures there as well")
+    told.set_defaults(run=run_report)

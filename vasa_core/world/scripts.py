@@ -6,7 +6,8 @@ A take is 10 to 20 s of one speaker, or some seconds of silence, or somebody els
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +21,8 @@ from vasa_core.world.performer import Mood, Performance, Song, perform
 from vasa_core.world.voices import Phone, Utterance
 
 TAKE_S = (10.0, 20.0)
+TAKE_LENGTH_S = 15.0  # of numbered takes, which are all equally long
+LISTENING_SHARE = 0.10
 IDLE_SHARE = 0.06  # takes without a word, so that silence is lived through and not guessed
 
 
@@ -33,6 +36,17 @@ class Script:
     language: str
     song: Song | None = None
     other: tuple[Phone, ...] = ()
+
+    @staticmethod
+    def told(sound: Float[Tensor, " sample"], words: dict[str, Any]) -> Script:
+        """The script of a stored take, from its sound and what stands beside it."""
+        phones, other = (
+            tuple(Phone(label=label, start_s=start_s, end_s=end_s) for label, start_s, end_s in words[name])
+            for name in ("phones", "other")
+        )
+        song = Song(**words["song"]) if words["song"] else None
+        return Script(sound=sound, phones=phones, speaker=words["speaker"], language=words["language"], song=song,
+                      other=other)  # fmt: skip
 
 
 def performed(script: Script, mood: Mood, rng: np.random.Generator) -> Performance:
@@ -71,6 +85,34 @@ def scripts_from(utterances: Sequence[Utterance], rng: np.random.Generator, list
                 chosen.append(mine.pop())
             script = _joined(chosen, rng)
             yield overheard(script) if rng.random() < listening else script
+
+
+def numbered_script(utterances: Sequence[Utterance], rng: np.random.Generator) -> Script:
+    """A take of exactly `TAKE_LENGTH_S` that nothing but these utterances and this rng decide."""
+    kind = rng.random()
+    first = utterances[rng.integers(len(utterances))]
+    if kind < IDLE_SHARE:
+        return cut_to(_idle(first.speaker, rng), TAKE_LENGTH_S)
+    mine = [utterance for utterance in utterances if utterance.speaker == first.speaker and not utterance.beat_s]
+    chosen = [first]
+    while mine and not first.beat_s and sum(u.duration_s for u in chosen) < TAKE_LENGTH_S - 2:
+        chosen.append(mine[rng.integers(len(mine))])
+    script = cut_to(_joined(chosen, rng), TAKE_LENGTH_S)
+    return overheard(script) if kind < IDLE_SHARE + LISTENING_SHARE else script
+
+
+def cut_to(script: Script, seconds: float) -> Script:
+    """The take's first seconds; a shorter one ends in silence, a longer one wherever it is."""
+    samples = round(seconds * SAMPLE_RATE_HZ)
+    sound = torch.nn.functional.pad(script.sound[:samples], (0, max(0, samples - len(script.sound))))
+    phones = [
+        Phone(label=phone.label, start_s=phone.start_s, end_s=min(phone.end_s, seconds))
+        for phone in script.phones
+        if phone.start_s < seconds - 1e-3
+    ]
+    if phones[-1].end_s < seconds:
+        phones.append(Phone(label="SIL", start_s=phones[-1].end_s, end_s=seconds))
+    return replace(script, sound=sound, phones=_merged(phones))
 
 
 def _hush(seconds: float, level: float, rng: np.random.Generator) -> np.ndarray:
