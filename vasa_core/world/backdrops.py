@@ -18,6 +18,7 @@ from numpy.random import Generator
 from vasa_core.world.facekit import Number, smoothstep
 from vasa_core.world.people import Color
 
+Paint = Array | Color  # a linear colour
 CANVAS = 320  # pixels on which out-of-focus places are painted
 CLOUDS = (4, 7, 13)  # patches along a side of a mottled cloth, by size
 SHARP = 0.004  # a lens blur below which a place is painted at the picture's own size
@@ -65,19 +66,29 @@ def clouds(rng: Generator, size: int, cells: int, octaves: int = 4) -> Array:
 @lru_cache(maxsize=8)
 def backdrop(size: int, wanted: Backdrop) -> Array:
     """The place as a linear picture; kept, since a clip shows one place in every frame (do not write to it)."""
-    canvas = size if wanted.blur < SHARP else CANVAS
-    rng = np.random.default_rng(wanted.seed)
-    picture = PAINTERS[wanted.kind](Canvas(canvas, rng), wanted)
-    x = (np.arange(canvas) + 0.5) / canvas - 0.5
-    picture = picture * np.exp(0.9 * wanted.side * x)[None, :, None]
-    if wanted.blur >= SHARP:
-        picture = cv2.filter2D(
-            picture.astype(np.float32), -1, disc(wanted.blur * canvas), borderType=cv2.BORDER_REFLECT
-        )
-        picture = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA if size < canvas else cv2.INTER_CUBIC)
+    if wanted.blur < SHARP:
+        picture = painted(size, wanted)
+    else:
+        picture = unsharp(wanted)
+        way = cv2.INTER_AREA if size < len(picture) else cv2.INTER_CUBIC
+        picture = cv2.resize(picture, (size, size), interpolation=way)
     picture = np.maximum(picture, 0).astype(np.float32)
     picture.setflags(write=False)
     return picture
+
+
+@lru_cache(maxsize=8)
+def unsharp(wanted: Backdrop) -> Array:
+    """The place out of focus, on a canvas of its own."""
+    kernel = disc(wanted.blur * CANVAS)
+    return cv2.filter2D(painted(CANVAS, wanted), -1, kernel, borderType=cv2.BORDER_REFLECT)
+
+
+def painted(size: int, wanted: Backdrop) -> Array:
+    """The place in focus."""
+    picture = PAINTERS[wanted.kind](Canvas(size, np.random.default_rng(wanted.seed)), wanted)
+    x = (np.arange(size) + 0.5) / size - 0.5
+    return (picture * np.exp(0.9 * wanted.side * x)[None, :, None]).astype(np.float32)
 
 
 class Canvas:
@@ -91,24 +102,24 @@ class Canvas:
     def at(self, *places: Number) -> tuple[int, ...]:
         return tuple(round(place * self.size) for place in places)
 
-    def wash(self, top: Array, bottom: Array, bend: Number = 1.0) -> None:
+    def wash(self, top: Paint, bottom: Paint, bend: Number = 1.0) -> None:
         """Fill everything from one colour above to another below."""
         share = self.v[..., None] ** bend
         self.picture[:] = np.asarray(top) * (1 - share) + np.asarray(bottom) * share
 
-    def box(self, u: Number, v: Number, width: Number, height: Number, color: Array) -> None:
+    def box(self, u: Number, v: Number, width: Number, height: Number, color: Paint) -> None:
         left, top, right, bottom = self.at(u, v, u + width, v + height)
         cv2.rectangle(self.picture, (left, top), (right - 1, bottom - 1), tuple(float(c) for c in color), -1)
 
-    def oval(self, u: Number, v: Number, width: Number, height: Number, color: Array, angle: Number = 0.0) -> None:
+    def oval(self, u: Number, v: Number, width: Number, height: Number, color: Paint, angle: Number = 0.0) -> None:
         axes = self.at(max(width / 2, 0.6 / self.size), max(height / 2, 0.6 / self.size))
         cv2.ellipse(self.picture, self.at(u, v), axes, angle, 0, 360, tuple(float(c) for c in color), -1, cv2.LINE_AA)
 
-    def polygon(self, points: Array, color: Array) -> None:
+    def polygon(self, points: Array | list, color: Paint) -> None:
         corners = np.round(np.asarray(points) * self.size).astype(np.int32)
         cv2.fillPoly(self.picture, [corners], tuple(float(c) for c in color), cv2.LINE_AA)
 
-    def glow(self, u: Number, v: Number, reach: Number, color: Array) -> None:
+    def glow(self, u: Number, v: Number, reach: Number, color: Paint) -> None:
         """Add a soft light."""
         near = np.exp(-((self.u - u) ** 2 + (self.v - v) ** 2) / reach**2)
         self.picture += near[..., None] * np.asarray(color, np.float32)
@@ -145,7 +156,7 @@ def wall(canvas: Canvas, wanted: Backdrop) -> Array:
     return canvas.picture
 
 
-def tone(rng: Generator, color: Array, spread: Number = 0.35) -> Array:
+def tone(rng: Generator, color: Paint, spread: Number = 0.35) -> Array:
     """A colour near another."""
     return np.asarray(color) * np.exp(spread * rng.normal() + 0.4 * spread * rng.normal(size=3))
 

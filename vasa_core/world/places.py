@@ -102,7 +102,7 @@ def evening_room(rng: Generator) -> Place:
     side, warm = side_of(rng), lamp_color(rng.uniform(2500, 3300))
     key, fill = soft_key(rng, side, 1.9 * warm, rng.uniform(4, 10))
     walls = paint(rng, 0.03, 0.18, 0.4) * warm
-    back = rim(rng, -side, rng.uniform(0.2, 1.2) * lamp_color(rng.choice([2800, 9000])), 9)
+    back = rim(rng, -side, rng.uniform(0.2, 1.2) * lamp_color(2800 if rng.random() < 0.5 else 9000), 9)
     lamps = (DARK, *[rng.uniform(3, 8) * warm for _ in range(rng.integers(1, 4))])
     return place(key, fill, back, "room", walls, 0.5 * walls, lamps, side=0.2 * side, blur=rng.uniform(0.015, 0.05))
 
@@ -223,7 +223,7 @@ def neon_night(rng: Generator) -> Place:
     """Two coloured lights, one on each side, and the tubes that send them."""
     side, hue = side_of(rng), rng.random()
     one = vivid(hue, rng.uniform(0.5, 0.9))
-    other = vivid(hue + rng.choice([-1, 1]) * rng.uniform(0.2, 0.5), rng.uniform(0.5, 0.95))
+    other = vivid(hue + side_of(rng) * rng.uniform(0.2, 0.5), rng.uniform(0.5, 0.95))
     key = panel(side * rng.uniform(30, 65), rng.uniform(0, 25), rng.uniform(6, 16), 1.8 * one)
     fill = panel(-side * rng.uniform(35, 75), rng.uniform(0, 20), rng.uniform(8, 20), rng.uniform(0.4, 1.2) * other)
     back = rim(rng, -side, rng.uniform(0.3, 1.5) * other, 7)

@@ -40,7 +40,7 @@ class Style:
     @property
     def cover(self) -> float:
         """How much of the photograph the finish replaces, 0..1."""
-        return float(smoothstep(0.05, 0.22, np.float64(self.amount)))
+        return float(smoothstep(0.05, 0.22, np.array([self.amount]))[0])
 
 
 def random_style(rng: Generator, photographs: Number = 0.6) -> Style:
