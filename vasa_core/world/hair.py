@@ -49,11 +49,14 @@ HAIRLINE = np.array(
 
 @dataclass(frozen=True)
 class Strands:
-    """n strands of K points; `tint` and `layer` (0 at the skull, 1 outside) vary by strand."""
+    """n strands of K points; `tint` and `layer` (0 at the skull, 1 outside) vary by strand.
+
+    A tint of 1 and more is a strand of the other colour: grey, or bleached.
+    """
 
     points: Array  # [n, K, 3] cm
     normals: Array  # [n, K, 3] outwards, for shading
-    tint: Array  # [n] 0..1
+    tint: Array  # [n] 0..1, or 1..2
     layer: Array  # [n] 0..1
     width: Array  # [n] cm
 
@@ -274,10 +277,10 @@ STYLES = {
     "bun": Style(comb=comb_bun, strands=26000, points=14, width=0.032, tie=tuple(BUN)),
     "ponytail": Style(comb=comb_tail, strands=26000, points=24, width=0.032, tie=tuple(TAIL)),
     "locs": Style(
-        comb=comb_long, strands=16000, points=30, width=0.045, falls=True, ropes=170, rope_cm=0.42, scalp=0.9
+        comb=comb_long, strands=24000, points=30, width=0.045, falls=True, ropes=220, rope_cm=0.56, scalp=0.92
     ),
     "braids": Style(
-        comb=comb_long, strands=16000, points=44, width=0.04, falls=True, ropes=260, rope_cm=0.32, plait=0.3, scalp=0.85
+        comb=comb_long, strands=16000, points=44, width=0.04, falls=True, ropes=280, rope_cm=0.42, plait=0.3, scalp=0.9
     ),
     "cornrows": Style(comb=comb_bun, strands=15000, points=70, width=0.034, rows=True, scalp=0.30),
 }
@@ -311,7 +314,7 @@ def grow(
         return None
     (style, share), skull = fineness(STYLES[hair.style], pixel), skull or Skull(kit, rest)
     if style.rows:
-        return grow_rows(kit, rest, hair, style, skull, rng)
+        return streaked(grow_rows(kit, rest, hair, style, skull, rng), hair, rng)
     roots = find_roots(kit, rest, normals, hair, int(style.strands * hair.density), rng)
     fringe = fringe_of(roots, hair)
     combed = trim(style.comb(roots, hair), roots, style, fringe)
@@ -320,13 +323,52 @@ def grow(
     points, tint = arrange(points, roots, combed, hair, style, rng)
     if not style.free:
         points = rounded(clear_face(points, layer, fringe))
-    points = push_out(points, skull)
+    points = push_out(points, skull, style.falls)
     tint = 0.5 + (tint - 0.5) * share**0.25  # a wide strand stands for several
     strands = as_strands(points, roots, tint, layer, style, rng)
     if style.tie is not None:
         strands = joined(strands, TIED[hair.style](style, share, hair, shoulders, rng))
         fringe = np.r_[fringe, np.zeros(len(strands.points) - len(fringe), bool)]
-    return strands if style.free else without(strands, crosses_face(strands.points, fringe))
+    if not style.free:
+        strands = without(strands, crosses_face(strands.points, fringe))
+    if not style.fades and not style.free:
+        strands = joined(strands, baby_hairs(kit, rest, normals, hair, style, share, skull, shoulders, rng))
+    return streaked(strands, hair, rng)
+
+
+def streaked(strands: Strands, hair: Hair, rng: Generator) -> Strands:
+    """With the share of the strands in the other colour that the person has, neighbours alike."""
+    tint = np.clip(strands.tint, 0, 0.99)
+    if not hair.streaks:
+        return replace(strands, tint=tint)
+    x, y, z = strands.points[:, 0].T
+    patch = np.sin(2.1 * x + 0.7 * z) + np.sin(1.7 * z - 1.3 * y + 2.0) + 0.7 * np.sin(4.3 * x + 3.1 * y)
+    likely = 0.7 * patch + rng.normal(size=len(tint))
+    return replace(strands, tint=tint + (likely > np.quantile(likely, 1 - hair.streaks)))
+
+
+def baby_hairs(
+    kit: FaceKit,
+    rest: Array,
+    normals: Array,
+    hair: Hair,
+    style: Style,
+    share: Number,
+    skull: Skull,
+    shoulders: Shoulders,
+    rng: Generator,
+) -> Strands:
+    """Short fine hairs along the hairline, lying the way the others are combed: they soften its edge."""
+    line = np.exp(-(((inside_hairline(kit.neutral, hair) - 0.35) / 0.55) ** 2)) * (1 - ears(kit.neutral))
+    roots = roots_at(kit, rest, normals, hair, line, int(4200 * share * hair.density), rng)
+    combed = style.comb(roots, hair)
+    short = 0.5 + 1.3 * roots.chance * smoothstep(-0.8, 1.0, roots.inside)
+    combed = replace(combed, length=short, lift=0.06 * np.ones(len(short)))
+    still = replace(style, falls=False, fades=True, tie=None)
+    nothing = np.zeros(len(short), bool)
+    points = march(roots, combed, still, hair, skull, 0.1 * roots.chance, nothing, shoulders, rng)
+    strands = as_strands(push_out(points, skull), roots, 0.35 + 0.3 * roots.chance, 0.4 * roots.chance, style, rng)
+    return replace(strands, width=0.55 * strands.width)
 
 
 def find_roots(kit: FaceKit, rest: Array, normals: Array, hair: Hair, count: int, rng: Generator) -> Roots:
@@ -335,6 +377,13 @@ def find_roots(kit: FaceKit, rest: Array, normals: Array, hair: Hair, count: int
     if STYLES[hair.style].falls:  # or single long hairs would cross the forehead
         density = density * smoothstep(-0.1, 1.3, inside_hairline(kit.neutral, hair))
     density = density * (1 + 1.2 * np.exp(-(((kit.neutral[:, 0] - hair.parting) / 1.5) ** 2)))  # combed both ways
+    return roots_at(kit, rest, normals, hair, density, count, rng)
+
+
+def roots_at(
+    kit: FaceKit, rest: Array, normals: Array, hair: Hair, density: Array, count: int, rng: Generator
+) -> Roots:
+    """Random roots where the vertices' density says."""
     corners, weights = sample_surface(kit, rest, density + 1e-9, count, rng)
     point, canonical = blend(rest, corners, weights), blend(kit.neutral, corners, weights)
     side = np.where(point[:, 0] + 0.3 * rng.normal(size=count) > hair.parting, 1.0, -1.0)
@@ -409,6 +458,8 @@ def hold_to_skull(points: Array, skull: Skull, stand: Array, t: Number, style: S
     distance = np.linalg.norm(away, axis=1)
     direction = away / distance[:, None]
     surface = skull.radius(direction)
+    if style.falls:
+        surface = surface + over_ears(points)
     if style.free:
         return SKULL_CENTER + direction * np.maximum(distance, surface + 0.1)[:, None]
     low = surface + stand * min(1.0, 2.2 * t + 0.05) + 0.05
@@ -493,7 +544,7 @@ def twisted(
     bulge = 1 + style.plait * np.cos(2 * np.pi * 0.9 * combed.length[:, None, None] * t + 2 * np.round(phase / 2.1))
     own = (0.75 + 0.5 * rng.random(ropes))[mine][:, None, None]
     radius = style.rope_cm * own * np.sqrt(rng.random(count))[:, None, None] ** 0.5 * bulge
-    gathered = smoothstep(0.0, 2.2, combed.length[:, None, None] * t)
+    gathered = smoothstep(0.0, 4.0, combed.length[:, None, None] * t)
     radius = radius * gathered * (1 - 0.45 * smoothstep(0.8, 1.0, t))
     guide = guide + (points[:, :1] - guide[:, :1]) * (1 - gathered)
     loose = 0.25 * hair.frizz * rng.normal(size=(count, 1, 3)) * t
@@ -524,12 +575,18 @@ def rounded(points: Array) -> Array:
     return points
 
 
-def push_out(points: Array, skull: Skull) -> Array:
-    """No point but the root lies under the scalp."""
+def over_ears(points: Array) -> Array:
+    """How much farther out than the skull hair must lie to pass over the ears, cm."""
+    side = (points[..., 1] - 1.6) / 4.2, (points[..., 2] + 0.1) / 2.6
+    return 1.5 * np.exp(-(side[0] ** 2) - side[1] ** 2) * smoothstep(5.0, 7.0, np.abs(points[..., 0]))
+
+
+def push_out(points: Array, skull: Skull, ears_too: bool = False) -> Array:
+    """No point but the root lies under the scalp, nor, if asked, inside an ear."""
     away = points - SKULL_CENTER
     distance = np.linalg.norm(away, axis=-1)
     direction = away / distance[..., None]
-    surface = skull.radius(direction) + 0.05
+    surface = skull.radius(direction) + 0.05 + (over_ears(points) if ears_too else 0.0)
     surface[:, 0] = 0
     sunk = (points[..., 1] > -5) & (distance < surface)
     return np.where(sunk[..., None], SKULL_CENTER + direction * surface[..., None], points)

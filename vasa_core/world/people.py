@@ -101,6 +101,8 @@ class Hair:
     frizz: Number = 0.05
     mess: Number = 0.10
     density: Number = 1.0
+    streaks: Number = 0.0  # share of the hairs that have the other colour: grey ones, or bleached
+    streak_color: Color = (0.30, 0.295, 0.28)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -287,26 +289,71 @@ def tinted(color: Color, factor: Number) -> Color:
     return color[0] * factor, color[1] * factor, color[2] * factor
 
 
+def between(a: Color, b: Color, share: Number) -> Color:
+    """The colour between two, as dyes mix: their weighted geometric mean."""
+    red, green, blue = (float(x ** (1 - share) * y**share) for x, y in zip(a, b, strict=True))
+    return red, green, blue
+
+
 # ---- random people ---------------------------------------------------------------------------------------------------
-FEMININE = ("bob", "long", "bangs", "bun", "curly", "long", "bob", "afro")
-MASCULINE = ("buzz", "short", "sidepart", "swept", "short", "bald", "afro", "buzz")
+STRAIGHT_STYLES = {  # how often, for (feminine, masculine) people
+    "buzz": (0.3, 3),
+    "short": (1, 4),
+    "sidepart": (0.3, 3),
+    "swept": (0.3, 2.5),
+    "quiff": (0.3, 2.5),
+    "curls": (1, 1.5),
+    "bob": (3, 0.1),
+    "long": (3, 0.5),
+    "wavy": (3.5, 0.3),
+    "curly": (2.5, 0.2),
+    "bangs": (2, 0),
+    "bun": (1.6, 0.3),
+    "ponytail": (2.2, 0.4),
+    "receding": (0, 0.6),
+    "bald": (0.1, 0.8),
+}
+COILED_STYLES = {
+    "afro": (3, 2),
+    "buzz": (0.6, 4),
+    "curls": (1, 2),
+    "cornrows": (1.5, 2),
+    "locs": (1.5, 1.5),
+    "braids": (3, 0.3),
+    "bun": (1, 0),
+    "bald": (0.2, 1),
+    "receding": (0, 0.5),
+}
 LENGTHS = {
     "bald": (0, 0),
     "buzz": (0.35, 0.8),
     "short": (2.2, 4.0),
+    "receding": (1.2, 2.6),
     "sidepart": (4, 7),
     "swept": (5.5, 9),
+    "quiff": (4.5, 7.5),
+    "curls": (3.5, 6.5),
     "bob": (19, 24),
-    "long": (30, 40),
+    "long": (28, 40),
+    "wavy": (24, 38),
     "bangs": (20, 36),
-    "afro": (3, 6.5),
+    "afro": (2.5, 6.5),
     "curly": (16, 30),
     "bun": (1, 1),
+    "ponytail": (18, 34),
+    "locs": (18, 34),
+    "braids": (24, 40),
+    "cornrows": (1, 1),
 }
 CURLED = {
     "afro": dict(wave=0.32, wave_per_cm=1.1, clump=0.3, frizz=0.3),
     "curly": dict(wave=0.55, wave_per_cm=0.19, clump=0.7, frizz=0.1),
+    "curls": dict(wave=0.35, wave_per_cm=0.45, clump=0.6, frizz=0.08),
+    "wavy": dict(wave=0.45, wave_per_cm=0.11, clump=0.6, frizz=0.05),
 }
+DYED = ((0.30, 0.04, 0.12), (0.05, 0.10, 0.30), (0.03, 0.20, 0.18), (0.16, 0.04, 0.24), (0.22, 0.015, 0.03))
+GREYS = ("grey", "white")
+BLOND = 0.25  # red of a linear colour above which hair is fair
 
 
 def random_identity(rng: Generator, variety: Number = 0.75) -> Array:
@@ -326,12 +373,13 @@ def random_person(seed: int, variety: Number | None = None) -> Person:
         identity=identity,
         age=age,
         teeth=float(np.clip(0.2 + 0.5 * age + 0.25 * rng.normal(), 0, 1)),
-        hair=hair,
+        hair=dyed(np.random.default_rng([seed, 4]), hair, feminine, age),
         skin=random_skin(rng, feminine, age, darkness),
         brows=random_brows(rng, hair, feminine, age),
         eyes=random_eyes(rng, feminine, darkness),
-        clothes=random_clothes(rng, feminine),
+        clothes=random_clothes(np.random.default_rng([seed, 1]), feminine),
         beard=random_beard(rng) if feminine < 0.4 and rng.random() < 0.4 else None,
+        **random_worn(np.random.default_rng([seed, 2]), feminine, age),
     )
 
 
@@ -393,9 +441,19 @@ def random_skin(rng: Generator, feminine: Number, age: Number, darkness: Number)
     )
 
 
+def random_style(rng: Generator, feminine: Number, age: Number, darkness: Number) -> str:
+    """The name of a hair style; hair recedes with age in men."""
+    coiled = rng.random() < 0.06 + 0.5 * darkness**1.5
+    styles = COILED_STYLES if coiled else STRAIGHT_STYLES
+    weights = np.array([often[0 if feminine > 0.5 else 1] for often in styles.values()], float)
+    losing = [name in ("bald", "receding") for name in styles]
+    weights[losing] *= 0.4 + 3.0 * age**2
+    return str(rng.choice(list(styles), p=weights / weights.sum()))
+
+
 def random_hair(rng: Generator, feminine: Number, age: Number, darkness: Number) -> Hair:
     """A style and a colour."""
-    style = str(rng.choice(FEMININE if feminine > 0.5 else MASCULINE))
+    style = random_style(rng, feminine, age, darkness)
     weights = (
         np.array([3, 3, 3, 2, 2, 0.4, 1, 1, 0.6, 0.3])
         if darkness < 0.5
@@ -404,20 +462,40 @@ def random_hair(rng: Generator, feminine: Number, age: Number, darkness: Number)
     if age > 0.7:
         weights = weights * np.array([1, 1, 1, 1, 1, 1, 0.4, 0.4, 8, 6])
     name = str(rng.choice(list(HAIR_COLORS), p=weights / weights.sum()))
+    losing, color = style == "receding", tinted(HAIR_COLORS[name], float(np.exp(0.15 * rng.normal())))
     return Hair(
         style=style,
-        color=tinted(HAIR_COLORS[name], float(np.exp(0.15 * rng.normal()))),
+        color=color,
         length=rng.uniform(*LENGTHS[style]),
         thickness=rng.uniform(0.7, 1.2),
         parting=rng.uniform(-3, 3),
-        recede=max(0.0, 0.6 * rng.normal() + (0.4 if feminine < 0.5 else -0.5)),
-        hairline=rng.uniform(-0.4, 0.4),
+        recede=rng.uniform(1.5, 3.2) if losing else max(0.0, 0.6 * rng.normal() + (0.4 if feminine < 0.5 else -0.5)),
+        hairline=rng.uniform(0.5, 1.8) if losing else rng.uniform(-0.4, 0.4),
+        density=rng.uniform(0.5, 0.8) if losing else rng.uniform(0.85, 1.0),
+        behind=float(rng.choice([0.0, 0.5, 0.9])),
         sweep=rng.uniform(-1, 1),
         mess=rng.uniform(0.05, 0.15),
+        streak_color=between(color, HAIR_COLORS["white"], 0.65),
+        streaks=float(np.clip(1.8 * age - 0.9 + 0.2 * rng.normal(), 0, 0.6))
+        if name not in GREYS and age > 0.4
+        else 0.0,
         **CURLED.get(
             style, dict(wave=rng.uniform(0, 0.2), wave_per_cm=rng.uniform(0.05, 0.12), clump=rng.uniform(0.2, 0.5))
         ),
     )
+
+
+def dyed(rng: Generator, hair: Hair, feminine: Number, age: Number) -> Hair:
+    """Hair that may be dyed or bleached in streaks; brows keep their own colour."""
+    chance = rng.random()
+    if feminine < 0.45 or age > 0.8 or chance > 0.11:
+        return hair
+    if chance > 0.05:
+        fair = tinted(HAIR_COLORS["blond"], rng.uniform(0.6, 1.1))
+        streaks, lighter = rng.uniform(0.2, 0.5), between(hair.color, fair, 0.55)
+        return replace(hair, streaks=streaks, streak_color=lighter) if hair.color[0] < BLOND else hair
+    color = tinted(DYED[int(rng.integers(len(DYED)))], rng.uniform(0.6, 1.2))
+    return replace(hair, color=color, streaks=0.0)
 
 
 def random_beard(rng: Generator) -> Beard:
@@ -441,14 +519,170 @@ def random_eyes(rng: Generator, feminine: Number, darkness: Number) -> Eyes:
     )
 
 
+def cloth_color(rng: Generator) -> Color:
+    """White, black, grey, earthy, muted or vivid."""
+    kind, hue = rng.random(), rng.random()
+    if kind < 0.30:  # without colour
+        value, saturation = float(rng.choice([0.012, 0.03, 0.12, 0.3, 0.62])) * rng.uniform(0.7, 1.3), 0.08
+    elif kind < 0.75:
+        value, saturation = rng.uniform(0.03, 0.35), rng.uniform(0.25, 0.6)
+    else:
+        value, saturation = rng.uniform(0.15, 0.5), rng.uniform(0.65, 0.92)
+    channels = np.clip(np.abs((hue * 6 + np.array([0, 4, 2])) % 6 - 3) - 1, 0, 1)
+    red, green, blue = value * (1 - saturation * (1 - channels))
+    return float(min(red, 0.7)), float(min(green, 0.7)), float(min(blue, 0.7))
+
+
+GARMENT_CHANCES = {  # (feminine, masculine)
+    "sweater": (0.22, 0.22),
+    "tshirt": (0.18, 0.24),
+    "shirt": (0.10, 0.19),
+    "blouse": (0.13, 0.0),
+    "jacket": (0.11, 0.15),
+    "hoodie": (0.08, 0.12),
+    "dress": (0.10, 0.0),
+    "kurta": (0.04, 0.05),
+    "wrapped": (0.04, 0.03),
+}
+GARMENT_NECKLINES = {
+    "sweater": NECKLINES,
+    "tshirt": ("crew", "crew", "vneck", "scoop"),
+    "shirt": ("open",),
+    "blouse": ("vneck", "scoop", "crew"),
+    "jacket": ("open", "open", "crew", "vneck"),
+    "hoodie": ("crew",),
+    "dress": ("boat", "wide", "scoop", "vneck", "strapless"),
+    "kurta": ("stand",),
+    "wrapped": ("crossed",),
+}
+GARMENT_FABRICS = {
+    "sweater": ("knit", "knit", "rib"),
+    "tshirt": ("cotton",),
+    "shirt": ("cotton", "cotton", "denim", "linen"),
+    "blouse": ("satin", "cotton", "linen"),
+    "jacket": ("cotton", "linen", "felt", "leather", "denim"),
+    "hoodie": ("cotton", "felt"),
+    "dress": ("satin", "cotton", "linen"),
+    "kurta": ("linen", "cotton", "satin"),
+    "wrapped": ("satin", "cotton"),
+}
+PRINTS = {
+    "sweater": ("stripes", "chevron", "blocks"),
+    "tshirt": ("stripes", "dots", "blocks", "floral"),
+    "shirt": ("check", "stripes", "pinstripes", "dots", "floral"),
+    "blouse": ("floral", "dots", "stripes", "chevron"),
+    "jacket": ("pinstripes", "check"),
+    "hoodie": ("blocks",),
+    "dress": ("floral", "dots", "chevron"),
+    "kurta": ("floral", "chevron"),
+    "wrapped": ("floral", "chevron"),
+}
+
+
 def random_clothes(rng: Generator, feminine: Number) -> Clothes:
-    """A garment in a muted colour."""
-    hue, grey = rng.random(3), rng.uniform(0.02, 0.35)
+    """A garment of any kind."""
+    chances = np.array([chance[0 if feminine > 0.5 else 1] for chance in GARMENT_CHANCES.values()])
+    kind = str(rng.choice(list(GARMENT_CHANCES), p=chances / chances.sum()))
+    pattern = str(rng.choice(PRINTS[kind])) if rng.random() < 0.35 else "none"
+    fabric, color = str(rng.choice(GARMENT_FABRICS[kind])), cloth_color(rng)
     return Clothes(
-        neckline=str(rng.choice(NECKLINES, p=[0.4, 0.25, 0.1, 0.25])),
-        color=tuple(grey * (0.5 + hue)),
+        kind=kind,
+        neckline=str(rng.choice(GARMENT_NECKLINES[kind])),
+        color=tinted((0.06, 0.10, 0.19), rng.uniform(0.4, 2.0)) if fabric == "denim" else color,
+        second=cloth_color(rng),
+        fabric=fabric,
+        pattern="none" if fabric in ("denim", "leather") else pattern,
+        pattern_cm=rng.uniform(1.6, 4.5),
         knit=rng.uniform(0.2, 1.0),
         shoulders=rng.uniform(18.5, 21.0) - (1.5 if feminine > 0.5 else 0.0),
+    )
+
+
+# ---- what is worn besides --------------------------------------------------------------------------------------------
+METALS = (
+    (0.75, 0.52, 0.22),
+    (0.62, 0.62, 0.64),
+    (0.10, 0.10, 0.11),
+    (0.72, 0.42, 0.32),
+)  # gold, silver, gunmetal, rose
+PLASTICS = ((0.008, 0.008, 0.009), (0.045, 0.018, 0.006), (0.16, 0.07, 0.02), (0.25, 0.02, 0.03), (0.02, 0.05, 0.14))
+FRAME_NAMES = ("round", "oval", "rectangular", "square", "wayfarer", "cateye", "aviator", "halfrim")
+SUNGLASSES = 0.07  # share of glasses
+
+
+def random_worn(rng: Generator, feminine: Number, age: Number) -> dict:
+    """Glasses, earrings, hat and scarf, each of them sometimes, whatever the tone and the face."""
+    chance = rng.random(4)
+    glasses = random_glasses(rng, feminine) if chance[0] < 0.12 + 0.18 * age else None
+    earrings = random_earrings(rng) if chance[1] < (0.35 if feminine > 0.5 else 0.05) else None
+    hat = random_hat(rng, feminine) if chance[2] < 0.11 else None
+    scarf = random_scarf(rng) if chance[3] < 0.07 and not (hat and hat.kind == "headscarf") else None
+    return dict(glasses=glasses, earrings=earrings, hat=hat, scarf=scarf)
+
+
+def random_glasses(rng: Generator, feminine: Number) -> Glasses:
+    """Spectacles, rarely dark ones."""
+    frame = str(rng.choice([name for name in FRAME_NAMES if feminine > 0.5 or name != "cateye"]))
+    metal = bool(rng.random() < 0.45) or frame in ("aviator", "halfrim")
+    colors = METALS if metal else PLASTICS
+    dark = rng.random() < SUNGLASSES
+    return Glasses(
+        frame=frame,
+        metal=metal,
+        color=tinted(colors[int(rng.integers(len(colors)))], rng.uniform(0.7, 1.2)),
+        rim=rng.uniform(0.11, 0.18) if metal else rng.uniform(0.2, 0.46),
+        tint=rng.uniform(0.65, 0.92) if dark else 0.0,
+        tint_color=tinted((0.06, 0.055, 0.05), rng.uniform(0.3, 1.5)),
+        width=rng.uniform(0.94, 1.10),
+    )
+
+
+def random_earrings(rng: Generator) -> Earrings:
+    """Studs, hoops or drops."""
+    kind = str(rng.choice(["stud", "stud", "hoop", "drop"]))
+    size = {"stud": (0.3, 0.7), "hoop": (1.0, 4.5), "drop": (1.5, 3.5)}[kind]
+    gems = ((0.75, 0.75, 0.78), (0.35, 0.02, 0.04), (0.02, 0.10, 0.30), (0.03, 0.20, 0.10), (0.62, 0.58, 0.52))
+    return Earrings(
+        kind=kind,
+        size=rng.uniform(*size),
+        color=METALS[int(rng.integers(len(METALS)))],
+        gem=gems[int(rng.integers(len(gems)))],
+    )
+
+
+def random_hat(rng: Generator, feminine: Number) -> Hat:
+    """Something on the head."""
+    kinds = (
+        ("beanie", "cap", "brimmed", "headwrap", "headscarf")
+        if feminine > 0.5
+        else ("beanie", "cap", "brimmed", "headwrap")
+    )
+    kind = str(rng.choice(kinds))
+    fabrics = {"beanie": ("rib",), "cap": ("cotton", "denim"), "brimmed": ("felt", "straw")}
+    color, printed = cloth_color(rng), rng.random() < 0.35
+    return Hat(
+        kind=kind,
+        color=(0.42, 0.30, 0.15)
+        if (fabric := str(rng.choice(fabrics.get(kind, ("cotton", "satin"))))) == "straw"
+        else color,
+        second=cloth_color(rng) if rng.random() < 0.6 else tinted(color, 0.6),
+        fabric=fabric,
+        pattern=str(rng.choice(["floral", "dots", "chevron", "stripes"]))
+        if printed and kind in ("headwrap", "headscarf")
+        else "none",
+        seed=int(rng.integers(1 << 30)),
+    )
+
+
+def random_scarf(rng: Generator) -> Scarf:
+    """Wool or silk about the neck."""
+    return Scarf(
+        color=cloth_color(rng),
+        second=cloth_color(rng),
+        fabric=str(rng.choice(["knit", "knit", "satin", "linen"])),
+        pattern=str(rng.choice(["none", "none", "check", "stripes"])),
+        hanging=bool(rng.random() < 0.6),
+        seed=int(rng.integers(1 << 30)),
     )
 
 

@@ -687,7 +687,13 @@ class Renderer:
         for name, strands in figure.strands.items():
             color, shine, root_shade, taper = settings[name]
             assign(
-                program, uColor=color, uShine=shine, uRootShade=root_shade, uTaper=taper, uFollows=int(name != "hair")
+                program,
+                uColor=color,
+                uStreak=person.hair.streak_color,
+                uShine=shine,
+                uRootShade=root_shade,
+                uTaper=taper,
+                uFollows=int(name != "hair"),
             )
             strands["arrays"]["hair"].render()
 

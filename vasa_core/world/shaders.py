@@ -227,7 +227,7 @@ void main() {
     albedo = mix(albedo, albedo * mix(vec3(.74, .78, .84), vec3(.78), uDarkness), clamp(beard * uStubble * .7, 0., 1.));
     albedo = mix(albedo, uStubbleColor * .8 + .012, beard * uStubble * dots * .45); gloss *= 1.0 - .35 * beard * uStubble;
     float scalp = clamp(vHairy.y * 1.15 + .8 * grain.b * vHairy.y * (1.0 - vHairy.y) * 2.0, 0., 1.) * uScalpTint;
-    albedo = mix(albedo, mix(uHair * .6, albedo * .45, .25), scalp); gloss *= 1.0 - .85 * scalp;
+    albedo = mix(albedo, mix(uHair * .6, albedo * .45, .12), scalp); gloss *= 1.0 - .85 * scalp;
 
     height *= smoothstep(-9.5, -5.5, c.y + .2857 * c.z) * .75 + .25; raised.yz *= 1. - lip;
     oAlbedo = vec4(clamp(albedo, .004, .95), clamp(gloss, 0., 1.)); oHeight = vec4(height, raised.yzw);
@@ -340,18 +340,19 @@ vec3 ribbon(out vec3 t, out vec3 n) {{
 """
 
 HAIR_VERTEX = f"""{RIBBON}{LIGHT}
-uniform vec3 uColor; uniform float uShine; uniform float uRootShade;
+uniform vec3 uColor; uniform vec3 uStreak; uniform float uShine; uniform float uRootShade;
 out vec3 vColor;
 void main() {{
     vec3 t, n, p = ribbon(t, n); gl_Position = uCamera * vec4(p, 1);
     t = normalize(t); vec3 v = normalize(uEye - p);
-    vec3 tint = uColor * mix(.55, 1.5, aRibbon.z), color = vec3(0);
+    float own = fract(aRibbon.z);                                // whole numbers name the colour
+    vec3 tint = (aRibbon.z < 1. ? uColor : uStreak) * mix(.55, 1.5, own), color = vec3(0);
     float depth = mix(uRootShade, 1., clamp(aLayer * .7 + .3 * along(), 0., 1.));
     for (int i = 0; i < {LIGHTS}; i++) {{                       // after Kajiya and Kay 1989, with two shifted highlights
         vec3 l = uLightDir[i], h = normalize(l + v);
         float facing = clamp(dot(n, l) * .6 + .4, 0., 1.), lobe = smoothstep(-.2, .5, dot(n, l));
         float across = sqrt(max(1. - dot(t, l) * dot(t, l), 0.));
-        float a = dot(normalize(t - n * .10), h), b = dot(normalize(t + n * .16 + n * (aRibbon.z - .5) * .3), h);
+        float a = dot(normalize(t - n * .10), h), b = dot(normalize(t + n * .16 + n * (own - .5) * .3), h);
         float white = pow(max(1. - a * a, 0.), 70.) * lobe, tinted = pow(max(1. - b * b, 0.), 14.) * lobe;
         float through = pow(max(-dot(v, l), 0.), 4.) * .6;
         vec3 sum = tint * (across * facing * .85 + through) + (vec3(.05) + tint * .45) * white * uShine + tint * 1.6 * tinted * uShine;
