@@ -9,6 +9,7 @@ The mesh comes from ICT-FaceKit (MIT, University of Southern California), packed
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -78,6 +79,11 @@ def data_folder() -> Path:
     return Path(os.environ.get("VASA_DATA", "../shared/data"))
 
 
+def facekit_path() -> Path:
+    """Where the packed model is looked for."""
+    return data_folder() / "facekit" / "ict_face.npz"
+
+
 @dataclass(frozen=True)
 class Eyeball:
     """One eye of the neutral head: a sphere that turns about its centre."""
@@ -91,11 +97,15 @@ class Eyeball:
 class FaceKit:
     """The head's topology, its 100 identity modes and its 57 expression modes."""
 
-    def __init__(self, path: Path | None = None):
-        path = path or data_folder() / "facekit" / "ict_face.npz"
-        if not path.exists():
-            raise MissingWeights(f"The head model is not at {path}: set VASA_DATA to the folder that holds facekit/.")
-        pack = np.load(path)
+    def __init__(self, path: Path | None = None, pack: Mapping[str, Array] | None = None):
+        """The model in a file, or another head given as the arrays that such a file holds (`head.shipped_head`)."""
+        if pack is None:
+            path = path or facekit_path()
+            if not path.exists():
+                raise MissingWeights(
+                    f"The head model is not at {path}: set VASA_DATA to the folder that holds facekit/."
+                )
+            pack = np.load(path)
         self.neutral: Float[Array, "vertices 3"] = pack["neutral"]
         self.identity_modes = pack["ident"].astype(np.float32).reshape(len(pack["ident"]), -1)
         self.expression_modes = pack["expr"].astype(np.float32).reshape(len(pack["expr"]), -1)

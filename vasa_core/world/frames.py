@@ -19,6 +19,7 @@ from numpy import ndarray as Array
 from vasa_core.world.batch import Tick, source_hash
 from vasa_core.world.detail import detail_for, texture_for
 from vasa_core.world.facekit import Number
+from vasa_core.world.head import head_at_hand, load_head
 from vasa_core.world.looks import contact, random_looks, settled
 from vasa_core.world.people import Camera, Light, Person, random_person
 from vasa_core.world.renderer import PART_NAMES, Renderer
@@ -42,7 +43,7 @@ class Recipe:
     seed: int = 0
     frames: int = 8  # a group
     size: int = 256  # pixels along a side
-    passes: int = 4  # averaged a picture
+    passes: int = 2  # averaged a picture
     photographs: Number = 0.6  # the share of groups that is neither painted nor drawn
 
     def settings(self) -> dict[str, Any]:
@@ -119,9 +120,9 @@ def plain(value: Any, leave: str = "") -> Any:
 
 
 @lru_cache(maxsize=1)
-def renderer_for(size: int) -> Renderer:
-    """This process's renderer of that size."""
-    return Renderer(size, texture=texture_for(size), detail=detail_for(size))
+def renderer_for(size: int, head: str = "") -> Renderer:
+    """This process's renderer of that size, on a head of head.HEADS."""
+    return Renderer(size, load_head(head), texture=texture_for(size), detail=detail_for(size))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,16 +133,17 @@ class RenderWork:
     recipe: Recipe
     people: int
     per_shard: int = 8  # groups
+    head: str = field(default_factory=head_at_hand)
     code: str = field(default_factory=source_hash)
     unit: str = "frame"
 
     def settings(self) -> dict[str, Any]:
         """The recipe, and what else decides the bytes."""
-        return self.recipe.settings() | {"per_shard": self.per_shard, "code": self.code}
+        return self.recipe.settings() | {"per_shard": self.per_shard, "head": self.head, "code": self.code}
 
     def about(self) -> dict[str, Any]:
         """Names and versions for the manifest."""
-        return about(renderer_for(self.recipe.size))
+        return about(renderer_for(self.recipe.size, self.head))
 
     def count(self) -> int:
         """Shards in all."""
@@ -157,7 +159,7 @@ class RenderWork:
 
     def make(self, shard: int, tick: Tick) -> Iterator[Files]:
         """The groups of a shard as files."""
-        renderer = renderer_for(self.recipe.size)
+        renderer = renderer_for(self.recipe.size, self.head)
         return (group_files(shoot_group(renderer, self.recipe, group, tick)) for group in self.groups(shard))
 
 

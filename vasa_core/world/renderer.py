@@ -38,6 +38,7 @@ from vasa_core.world.facekit import (
     quaternion,
     unit,
 )
+from vasa_core.world.head import load_head
 from vasa_core.world.meshes import Mesh, surface_normals
 from vasa_core.world.people import Camera, Light, Look, Panel, Person
 from vasa_core.world.truth import ALL_LANDMARKS, Truth, bind_landmarks, canonical_landmarks, iris_landmarks, seen
@@ -218,7 +219,7 @@ class Renderer:
     """Draws people at one picture size."""
 
     def __init__(self, size: int, kit: FaceKit | None = None, texture: int = 2048, detail: Detail = FINE):
-        self.size, self.texture, self.kit, self.detail = size, texture, kit or FaceKit(), detail
+        self.size, self.texture, self.kit, self.detail = size, texture, kit or load_head(), detail
         self.pixel_cm, self.average = VIEW_CM / size, worn.Head(self.kit, self.kit.neutral)
         self.gl = moderngl.create_context(standalone=True, backend="egl")  # type: ignore[arg-type]
         self._compile()
