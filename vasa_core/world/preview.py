@@ -26,6 +26,7 @@ from vasa_core.portrait import Portrait, prepare
 from vasa_core.render import render_frames
 from vasa_core.surface import Surface, load_surface
 from vasa_core.trust.consent import Grant, grant_for
+from vasa_core.trust.house import House
 from vasa_core.trust.release import Released, release_video
 from vasa_core.world.listening import listen
 from vasa_core.world.performer import Mood, Performance, Song, perform
@@ -96,6 +97,7 @@ class Stage:
     """Portraits made ready once, and leave to show them."""
 
     def __init__(self, size: int) -> None:
+        self.house = House.at()
         self.surface: Surface = load_surface(assets.weights("surface.safetensors"))
         self.size = size
         self._portraits: dict[str, tuple[Portrait, Grant]] = {}
@@ -105,8 +107,11 @@ class Stage:
         if name not in self._portraits:
             path = assets.FOLDER / "portraits" / f"{name}.png"
             picture = load_picture(path)
-            self._portraits[name] = prepare(picture, self.surface), grant_for(picture, path, "speak")
+            self._portraits[name] = prepare(picture, self.surface), self._grant(picture, path)
         return self._portraits[name]
+
+    def _grant(self, picture: Frame, path: Path) -> Grant:
+        return grant_for(picture, path, "speak", registry=self.house.registry)
 
     def frames(self, scene: Scene, slots: int) -> Iterator[Frame]:
         """The scene's sitters side by side, in a picture that has room for so many."""
@@ -146,8 +151,9 @@ def preview(out: Path, size: int, seed: int) -> Released:
     grants = [stage.sitter(name)[1] for scene in chosen for name, _ in scene.shown]
     torch.set_num_threads(1)
     frames = (frame for scene in chosen for frame in stage.frames(scene, slots))
+    sound = whole_sound(chosen)
     with tqdm(total=frame_count(chosen), unit="frame", dynamic_ncols=True) as bar:
-        return release_video(frames, whole_sound(chosen), FRAME_RATE_HZ, out, grants[0], progress=bar.update)
+        return release_video(frames, sound, FRAME_RATE_HZ, out, grants[0], house=stage.house, progress=bar.update)
 
 
 def run_preview(options: argparse.Namespace) -> None:
