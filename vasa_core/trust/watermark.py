@@ -44,7 +44,8 @@ FULL_RANGE = (0, 255)
 
 Luma = UInt8[np.ndarray, "height width"]
 Frame = UInt8[np.ndarray, "height width 3"]
-Plane = Float32[np.ndarray, "height width"]
+Plane = Float32[np.ndarray, "plane_height plane_width"]
+Signal = Float32[np.ndarray, "signal_height signal_width"]
 Tile = Float[np.ndarray, "lattice lattice"]
 Spectrum = Complex[np.ndarray, "row column"]
 
@@ -287,11 +288,16 @@ def _reading(known: float, scale: float, chips: Tile, found: Layout, frames: int
         payload=payload,
         fits=crc_fits and false_alarm < BELIEVABLE,
         known=known,
-        agreement=float(np.mean(np.sign(chips[chips != 0]) == found.tile(payload)[chips != 0])),
+        agreement=_agreement(chips, found.tile(payload)),
         false_alarm=false_alarm,
         scale=scale,
         frames=frames,
     )
+
+
+def _agreement(chips: Tile, wanted: Tile) -> float:
+    seen = chips != 0  # a crop may have cut off all of a chip, a black frame shows none
+    return float(np.mean(np.sign(chips[seen]) == wanted[seen])) if seen.any() else 0.5
 
 
 def chance(known: float) -> float:
@@ -312,7 +318,7 @@ def score_asked_for() -> float:
 # ---- signals ------------------------------------------------------------------------------------------------------
 
 
-def host_suppressed(picture: Plane, scale: float) -> Plane:
+def host_suppressed(picture: Plane, scale: float) -> Signal:
     """The picture at CHIP_PX a chip under this scale, as a detector wants it.
 
     What is coarser than chips is taken away, and each place weighs by the inverse of its variance: an edge says little
@@ -326,11 +332,11 @@ def host_suppressed(picture: Plane, scale: float) -> Plane:
     return fine / (variance + 0.09)
 
 
-def _halved(signal: Plane) -> Plane:
+def _halved(signal: Signal) -> Float32[np.ndarray, "half_height half_width"]:
     return cv2.resize(signal, (signal.shape[1] // 2, signal.shape[0] // 2), interpolation=cv2.INTER_AREA)
 
 
-def _folded(signal: Plane, chip_px: int) -> Float[np.ndarray, "tile tile"]:
+def _folded(signal: Signal, chip_px: int) -> Float[np.ndarray, "tile tile"]:
     """All repetitions of the tile added up."""
     tile = LATTICE * chip_px
     rows, columns = -(-signal.shape[0] // tile), -(-signal.shape[1] // tile)
