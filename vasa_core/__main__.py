@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vasa_core import app_commands
+from vasa_core import app_commands, trust_commands
 from vasa_core.errors import BadOption, VasaError
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ DEBUG = "VASA_DEBUG"
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 app.add_typer(app_commands.app, name="app")
+app.add_typer(trust_commands.consent, name="consent")
+app.add_typer(trust_commands.audit, name="audit")
 evaluate = typer.Typer(no_args_is_help=True, help="Measure what was promised.")
 app.add_typer(evaluate, name="evaluate")
 

@@ -1,4 +1,4 @@
-"""A live capture: does it show the portrait's face, saying the phrase that was asked for, with a mouth that moves?
+"""What a live capture shows: whose face, which words, and a mouth that moves.
 
 Three looks at a short video from a camera: the words (phrase.py), the face's geometry averaged over the frames
 (likeness.py), and a simple sign of life: the mouth opens and closes while the voice is heard. A photo held into the

@@ -53,12 +53,15 @@ class Statement:
     date: date
     expiry: date
     purposes: tuple[str, ...]
+    languages: tuple[str, ...] | None = None
+    emotions: tuple[str, ...] | None = None
     portrait: str | None = None
     portrait_sha256: str | None = None
 
     def fingerprint(self) -> str:
         """The sha256 of what was agreed to: the same statement is known again, whatever file it comes from."""
-        agreed = [self.subject, self.statement, self.recorded_by, str(self.date), str(self.expiry), *self.purposes]
+        days, scope = [str(self.date), str(self.expiry)], [self.purposes, self.languages, self.emotions]
+        agreed = [self.subject, self.statement, self.recorded_by, *days, *scope]
         return hashlib.sha256(json.dumps(agreed).encode()).hexdigest()
 
 
@@ -101,9 +104,7 @@ class ConsentRecord:
             spoken = f"not '{language}'" if language else "so say which one is spoken"
             allowed = ", ".join(self.languages)
             raise ConsentRefused(f"The consent covers the languages {allowed}, {spoken}.", "other_language")
-        if self.emotions is not None and (others := sorted(set(emotions) - {*self.emotions, NEUTRAL})):
-            allowed = ", ".join((*self.emotions, NEUTRAL))
-            raise ConsentRefused(f"The consent covers the emotions {allowed}, not '{others[0]}'.", "other_emotion")
+        check_emotions(self.emotions, emotions)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,10 +132,10 @@ class Grant:
         """Refuses when this grant is for something else, has run out, or its consent was revoked since."""
         if purpose != self.purpose:
             raise ConsentRefused(f"This grant is for '{self.purpose}', not for '{purpose}'; ask for another.")
-        if self.expiry is not None and (on or date.today()) > self.expiry:
-            raise ConsentRefused(f"The consent ran out on {self.expiry}; ask the person again.", "expired")
-        if self.still_live is not None:
+        if self.still_live is not None and on is None:
             self.still_live()
+        elif self.expiry is not None and (on or date.today()) > self.expiry:
+            raise ConsentRefused(f"The consent ran out on {self.expiry}; ask the person again.", "expired")
 
     def check_covers(self, picture: Picture) -> None:
         """Refuses when this grant was given for another picture."""
@@ -193,6 +194,7 @@ def grant_for(
     else:
         statement, basis = consent if isinstance(consent, Statement) else read_statement(consent), STATED
     _check(statement, path, pixels, purpose, on)
+    check_emotions(statement.emotions, emotions)
     if registry:
         return registry.grant(picture, purpose, **asked, consent_id=registry.keep_statement(picture, statement, basis))
     return _granted(purpose=purpose, basis=basis, pixels_sha256=pixels, expiry=statement.expiry)
@@ -213,6 +215,13 @@ def check_known(purpose: str) -> None:
     if purpose not in PURPOSES:
         known = " or to ".join(PURPOSES)
         raise ConsentRefused(f"A portrait may be used to {known}, not to '{purpose}'.", "unknown_purpose")
+
+
+def check_emotions(allowed: Collection[str] | None, asked: Collection[str]) -> None:
+    """Refuses an emotion that was not agreed to; a neutral face always was."""
+    if allowed is not None and (others := sorted(set(asked) - {*allowed, NEUTRAL})):
+        listed = ", ".join((*allowed, NEUTRAL))
+        raise ConsentRefused(f"The consent covers the emotions {listed}, not '{others[0]}'.", "other_emotion")
 
 
 def granted_on_cast(purpose: str, pixels: str, **kept: Any) -> Grant:
@@ -274,6 +283,8 @@ recorded_by = "{PLACEHOLDER}: who wrote this down"
 date = {on}
 expiry = {until}
 purposes = {json.dumps(list(PURPOSES))}
+# languages = ["en"]  # any, where nothing is said
+# emotions = ["happy"]  # any, where nothing is said
 {bound}
 '''
 
@@ -295,7 +306,7 @@ def read_statement(path: Path | str) -> Statement:
 
 def _statement(fields: dict[str, object], path: Path) -> Statement:
     texts = ("subject", "statement", "recorded_by")
-    known = {*texts, "date", "expiry", "purposes", "portrait", "portrait_sha256"}
+    known = {*texts, "date", "expiry", "purposes", "languages", "emotions", "portrait", "portrait_sha256"}
     if unknown := sorted(fields.keys() - known):
         raise ConsentRefused(f"{path} has an unknown field, '{unknown[0]}'; there are {', '.join(sorted(known))}.")
     for name in texts:
@@ -309,9 +320,19 @@ def _statement(fields: dict[str, object], path: Path) -> Statement:
         date=_day(fields, "date", path),
         expiry=_day(fields, "expiry", path),
         purposes=tuple(map(str, purposes)),
+        languages=_words(fields, "languages", path),
+        emotions=_words(fields, "emotions", path),
         portrait=_optional(fields, "portrait"),
         portrait_sha256=_optional(fields, "portrait_sha256"),
     )
+
+
+def _words(fields: dict[str, object], name: str, path: Path) -> tuple[str, ...] | None:
+    """The words listed; None, which allows any, where there is no list."""
+    words = fields.get(name)
+    if words is not None and not isinstance(words, list):
+        raise ConsentRefused(f"{path} gives '{name}' as one word; write a list, {name} = [\"...\"].")
+    return None if words is None else tuple(map(str, words))
 
 
 def _optional(fields: dict[str, object], name: str) -> str | None:

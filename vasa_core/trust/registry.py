@@ -171,17 +171,22 @@ class Registry:
         shown = stated(statement, basis)
         if basis == STATED and (known := self._known_statement(shown.sha256)):
             return known
-        kept = self.record_consent(
+        return self.record_statement(picture, statement, shown).id
+
+    def record_statement(self, picture: Picture, statement: Statement, shown: Evidence) -> ConsentRecord:
+        """Keeps what a statement file says, at the terminal, on this evidence."""
+        return self.record_consent(
             picture,
             name=statement.subject,
             statement=f"{statement.statement}\nWritten down by: {statement.recorded_by}",
             purposes=statement.purposes,
+            languages=statement.languages,
+            emotions=statement.emotions,
             expires_on=statement.expiry,
             starts_on=statement.date,
             recorded_by=TERMINAL,
             evidence=shown,
         )
-        return kept.id
 
     def approve(self, consent_id: str, reviewer: str) -> ConsentRecord:
         """A second person's yes to a signed statement."""
