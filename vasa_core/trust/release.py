@@ -147,8 +147,8 @@ def _live(frames: Iterable[Frame], grant: Grant, house: House, fps: int) -> Iter
             if count % fps == 0:
                 grant.check("speak")
             pixels = cv2.cvtColor(_marked(frame, grant, house), cv2.COLOR_RGB2BGR)
-            yield cv2.imencode(".jpg", pixels, (cv2.IMWRITE_JPEG_QUALITY, LIVE_QUALITY))[1].tobytes()
             count += 1
+            yield cv2.imencode(".jpg", pixels, (cv2.IMWRITE_JPEG_QUALITY, LIVE_QUALITY))[1].tobytes()
     finally:
         _tell(house, grant, "live_ended", frames=count)
 

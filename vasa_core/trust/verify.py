@@ -9,6 +9,7 @@ The visible label is not judged: it is there for eyes. Nobody is named; whoever 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -150,7 +151,7 @@ def _video_lumas(path: Path, no_picture: BadPortrait) -> Iterator[Luma]:
         with av.open(str(path)) as file:
             if not file.streams.video:
                 raise BadInput(f"{path.name} shows nothing: it has sound alone.")
-            for frame in file.decode(video=0):
+            for frame in _decoded(file):
                 if max(frame.width, frame.height) > LARGEST_SIDE_PX:
                     raise BadInput(f"{path.name} is too large to look at; scale it down.")
                 yield frame.to_ndarray(format="gray")
@@ -158,6 +159,17 @@ def _video_lumas(path: Path, no_picture: BadPortrait) -> Iterator[Luma]:
     except (av.error.FFmpegError, OSError):
         if not seen:
             raise BadInput(f"{path.name} is neither a picture nor a video that we can read.") from no_picture
+
+
+def _decoded(file: av.container.InputContainer) -> Iterator[av.VideoFrame]:
+    """All frames that can be decoded: what is damaged is left out, what comes before the end of a cut file is not."""
+    stream = file.streams.video[0]
+    with suppress(av.error.FFmpegError):
+        for packet in file.demux(stream):
+            with suppress(av.error.InvalidDataError):
+                yield from packet.decode()
+    with suppress(av.error.FFmpegError):  # after a cut the decoder still holds some; after a proper end, none
+        yield from stream.codec_context.decode(None)
 
 
 # ---- in plain words -----------------------------------------------------------------------------------------------
