@@ -9,11 +9,12 @@ from pathlib import Path
 
 import cv2
 from numpy import ndarray as Array
+from tqdm import tqdm
 
 from vasa_core.errors import BadOption, VasaError
-from vasa_core.world import batch, shards, sheets
+from vasa_core.world import batch, check, shards, sheets
 from vasa_core.world.cast import cast
-from vasa_core.world.frames import Recipe, RenderWork
+from vasa_core.world.frames import Recipe, RenderWork, renderer_for
 from vasa_core.world.performances import add_perform
 from vasa_core.world.preview import add_preview
 from vasa_core.world.renderer import Renderer
@@ -64,6 +65,35 @@ def run_render(options: argparse.Namespace) -> None:
     )
 
 
+def run_check(options: argparse.Namespace) -> None:
+    recipe = Recipe(seed=options.seed)
+    work = RenderWork(folder=options.data, recipe=recipe, people=-(-options.frames // recipe.frames))
+    if not (options.data / shards.MANIFEST).exists():
+        batch.run(work, range(work.count()), options.workers)
+    named = [options.data / shard["name"] for shard in shards.read_manifest(options.data)["shards"]]
+    detect = check.mediapipe_detector()
+    seen = list(tqdm(check.look_at((g for path in named for g in shards.read_shard(path)), detect), unit="frame"))
+    print(*check.landmark_lines(check.landmark_report(seen)), sep="\n", flush=True)
+    if options.portraits:
+        ours = np.array([s.shape[:468] for s in seen if s.shape is not None and s.key.endswith("-00")])
+        theirs = check.portrait_shapes(options.portraits, detect)
+        report = check.shape_report(ours, theirs, np.random.default_rng(options.seed))
+        print(*check.shape_lines(report), sep="\n", flush=True)
+    pairs = check.turned_pairs(renderer_for(recipe.size), options.seed, options.pairs)
+    print(*check.reprojection_lines([check.reprojection(g, 0, 1) for g in pairs]), sep="\n")
+
+
+def add_check(commands: argparse._SubParsersAction) -> None:
+    one = commands.add_parser("check", help="measure what the training world must show: faces, landmarks, consistency")
+    one.add_argument("--data", type=Path, default=Path("out/check"), help="folder of shards; rendered when empty")
+    one.add_argument("--frames", type=int, default=1000, help="how many frames are rendered and looked at")
+    one.add_argument("--portraits", type=Path, help="folder of portraits whose head shapes are compared with ours")
+    one.add_argument("--pairs", type=int, default=12, help="people who turn their heads before the camera")
+    one.add_argument("--seed", type=int, default=1)
+    one.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
+    one.set_defaults(run=run_check)
+
+
 def run_verify(options: argparse.Namespace) -> None:
     print(f"{shards.check_folder(options.folder)} shards are as they were written.")
 
@@ -105,6 +135,7 @@ def parser() -> argparse.ArgumentParser:
     two.add_argument("--passes", type=int)
     two.set_defaults(run=run_sheet)
     add_render(commands)
+    add_check(commands)
     add_perform(commands)
     add_report(commands)
     add_preview(commands)

@@ -21,7 +21,7 @@ from vasa_core.world.detail import detail_for, texture_for
 from vasa_core.world.facekit import Number
 from vasa_core.world.head import head_at_hand, load_head
 from vasa_core.world.looks import contact, random_looks, settled
-from vasa_core.world.people import Camera, Light, Person, random_person
+from vasa_core.world.people import Camera, Light, Look, Person, random_person
 from vasa_core.world.renderer import PART_NAMES, Renderer
 from vasa_core.world.scenes import Scene, finish, random_scene
 from vasa_core.world.shards import FRAME_NUMBERS, Files, Group, group_files
@@ -73,22 +73,33 @@ def who(recipe: Recipe, group: int) -> tuple[Person, Scene]:
     return person, random_scene(number_of(recipe.seed, group, SCENE), person, recipe.photographs)
 
 
-def shoot_group(renderer: Renderer, recipe: Recipe, group: int, tick: Tick = lambda count: None) -> Group:
+def nothing(count: int) -> None:
+    """Nobody is told of progress."""
+
+
+def shoot_group(renderer: Renderer, recipe: Recipe, group: int, tick: Tick = nothing) -> Group:
     """All frames of a group with their truth."""
     person, scene = who(recipe, group)
-    rng = np.random.default_rng([recipe.seed, group, LOOKS])
+    looks = random_looks(recipe.frames, np.random.default_rng([recipe.seed, group, LOOKS]))
+    return shoot_looks(renderer, f"{group:07d}", person, scene, looks, recipe.passes, tick)
+
+
+def shoot_looks(
+    renderer: Renderer, key: str, person: Person, scene: Scene, looks: list[Look], passes: int, tick: Tick = nothing
+) -> Group:
+    """A person in a scene, in several looks."""
     person = stylised(renderer.kit, person, scene.style)
     figure = renderer.dress(person)
     touch = contact(renderer.kit, renderer.binding, figure.rest)
     frames = []
-    for index, look in enumerate(settled(look, touch) for look in random_looks(recipe.frames, rng)):
-        shot = renderer.shoot(figure, look, scene.light, scene.camera, recipe.passes)
+    for index, look in enumerate(settled(look, touch) for look in looks):
+        shot = renderer.shoot(figure, look, scene.light, scene.camera, passes)
         truth = renderer.truth(figure, look, scene.camera)
         alpha = (np.clip(shot.other[..., 3], 0, 1) * 255 + 0.5).astype(np.uint8)
         frames.append({"picture": finish(shot, scene, index), "alpha": alpha, "truth": truth})
         tick(1)
     figure.release()
-    return gathered(f"{group:07d}", frames, person, scene)
+    return gathered(key, frames, person, scene)
 
 
 def gathered(key: str, frames: list[dict[str, Any]], person: Person, scene: Scene) -> Group:
