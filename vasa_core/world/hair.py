@@ -20,6 +20,7 @@ from vasa_core.world.people import Hair
 
 Shoulders = Callable[[Array, Array], Array]  # height of the body at x, z
 STRAND_PX = 0.85  # strands are at least so many pixels wide
+LOWEST = -0.75  # cm above the hairline: no root lies lower
 COVER = 0.85  # strands overlap, so fewer need not be wider by the whole of it
 SKULL_CENTER = np.array([0, 3, 0], np.float32)
 DOWN = np.array([0, -1, 0], np.float32)
@@ -385,6 +386,8 @@ def roots_at(
 ) -> Roots:
     """Random roots where the vertices' density says."""
     corners, weights = sample_surface(kit, rest, density + 1e-9, count, rng)
+    grows = inside_hairline(blend(kit.neutral, corners, weights), hair) > LOWEST
+    corners, weights, count = corners[grows], weights[grows], int(grows.sum())
     point, canonical = blend(rest, corners, weights), blend(kit.neutral, corners, weights)
     side = np.where(point[:, 0] + 0.3 * rng.normal(size=count) > hair.parting, 1.0, -1.0)
     top = smoothstep(5.5, 10.5, canonical[:, 1] + 0.15 * canonical[:, 2])

@@ -42,7 +42,7 @@ class Truth:
     visible: Bool[Array, " landmark"]  # nothing lies in front of it
     landmarks68: Float[Array, "outline 2"]  # px; the 68 of the iBUG scheme
     pose: Float[Array, " angle"]  # degrees: yaw, pitch, roll
-    gaze: Float[Array, " angle"]  # degrees in the head: yaw, pitch
+    gaze: Float[Array, " turn"]  # degrees in the head: yaw, pitch
     expression: Float[Array, " mode"]  # the weights drawn, with what gaze adds to the lids
     pixel_from_world: Float[Array, "3 4"]  # (x, y, 1) * depth = this @ (X, Y, Z, 1)
     irises: Float[Array, "eye 2"]  # px; the apex of each cornea, L then R

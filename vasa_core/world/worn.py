@@ -21,7 +21,7 @@ from vasa_core.world.people import Earrings, Glasses, Hat, Person, Scarf
 
 PANTOSCOPIC = 0.14  # how far the tops of lenses lean out, cm a cm
 WRAP_CM = 24.0  # radius of the cylinder that glasses bend around
-LENS_GAP = 0.28  # cm between the rims and the skin, at least
+LENS_GAP = 0.38  # cm between the rims and the skin, at least
 PAD_GAP = 0.12
 HAT_LIFT = {"beanie": 0.55, "cap": 0.60, "brimmed": 0.55, "headwrap": 0.75, "headscarf": 0.60}
 
@@ -520,21 +520,24 @@ class Cover:
         """The strands held under the hat; those that are hidden altogether are gone."""
         if self.kind in HIDING:
             return None
-        points = strands.points
+        points, covered = strands.points, None
+        for _ in range(2):  # at the nape, what is pulled in moves up
+            points, under = self.held(points)
+            covered = under if covered is None else covered
+        keep = ~covered.all(1)
+        kept = {name: getattr(strands, name)[keep] for name in ("normals", "tint", "layer", "width")}
+        return replace(strands, points=points[keep], **kept)
+
+    def held(self, points: Array) -> tuple[Array, Array]:
+        """The points pulled under the hat, and which of them it covers."""
         away = points - SKULL_CENTER
         distance = np.linalg.norm(away, axis=-1)
         direction = away / distance[..., None]
-        rim = rim_height(self.kind, np.arctan2(away[..., 0], away[..., 2]))
+        above = points[..., 1] - rim_height(self.kind, np.arctan2(away[..., 0], away[..., 2]))
         inner = self.skull.radius(direction) + 0.45 * HAT_LIFT[self.kind]
-        room = inner + 3.0 * smoothstep(0.4, -3.0, points[..., 1] - rim)
-        covered = points[..., 1] > rim + 0.5
-        held = np.where(points[..., 1] > rim - 3.0, np.minimum(distance, room), distance)
-        keep = ~covered.all(1)
-        return replace(
-            strands,
-            points=(SKULL_CENTER + direction * held[..., None])[keep],
-            **{name: getattr(strands, name)[keep] for name in ("normals", "tint", "layer", "width")},
-        )
+        room = inner + 3.0 * smoothstep(0.4, -3.0, above)
+        inside = np.where(above > -3.0, np.minimum(distance, room), distance)
+        return SKULL_CENTER + direction * inside[..., None], above > 0.5
 
 
 # ---- scarves ---------------------------------------------------------------------------------------------------------
