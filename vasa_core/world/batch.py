@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -23,7 +24,7 @@ from typing import Any, Protocol, runtime_checkable
 import cv2
 from tqdm.auto import tqdm
 
-from vasa_core.errors import BadOption
+from vasa_core.errors import BadOption, VasaError
 from vasa_core.world import shards
 
 ONE_THREAD = {"LP_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -148,6 +149,8 @@ def _in_processes(work: Work, left: list[int], workers: int, bar: _Bar) -> None:
             bar.drain(ticks)
             for future in done:
                 future.result()
+    except BrokenProcessPool as cause:
+        raise VasaError("A worker died, perhaps for want of memory: run the same command again, it goes on.") from cause
     except BaseException:
         for process in list((pool._processes or {}).values()):  # or a cancelled run would finish its shards first
             process.terminate()
