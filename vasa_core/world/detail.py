@@ -92,12 +92,12 @@ def coarse_triangles(points: Array, faces: Array, cell: Number) -> Array:
     """The triangles of a mesh with all vertices of a cell of space drawn together into one of them."""
     if cell <= 0:
         return faces
-    _, group = np.unique(np.floor(points / cell).astype(int), axis=0, return_inverse=True)
+    used = np.unique(faces)
+    _, group = np.unique(np.floor(points[used] / cell).astype(int), axis=0, return_inverse=True)
     group = group.ravel()
-    middle = np.stack([np.bincount(group, points[:, axis]) for axis in range(3)], 1) / np.bincount(group)[:, None]
-    order = np.lexsort((np.linalg.norm(points - middle[group], axis=1), group))
-    first = np.r_[True, np.diff(group[order]) > 0]
-    chosen = order[first]  # of each cell the vertex nearest to its middle
-    merged = chosen[group[faces]]
+    middle = np.stack([np.bincount(group, points[used, axis]) for axis in range(3)], 1) / np.bincount(group)[:, None]
+    order = np.lexsort((np.linalg.norm(points[used] - middle[group], axis=1), group))
+    nearest = used[order[np.r_[True, np.diff(group[order]) > 0]]]  # of each cell the vertex next to its middle
+    merged = nearest[group[np.searchsorted(used, faces)]]
     merged = merged[(merged[:, 0] != merged[:, 1]) & (merged[:, 1] != merged[:, 2]) & (merged[:, 2] != merged[:, 0])]
     return np.unique(np.sort(merged, axis=1), axis=0)
