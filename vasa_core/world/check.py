@@ -285,7 +285,7 @@ def reprojection(group: shards.Group, a: int, b: int) -> Reprojection:
     )
 
 
-def turned_pairs(renderer: Renderer, seed: int, people: int) -> Iterator[shards.Group]:
+def turned_pairs(renderer: Renderer, seed: int, people: int, passes: int = 8) -> Iterator[shards.Group]:
     """Photographs without noise of people who turn their heads and keep their expression: what geometry predicts."""
     rng = np.random.default_rng(seed)
     for number in range(people):
@@ -299,7 +299,7 @@ def turned_pairs(renderer: Renderer, seed: int, people: int) -> Iterator[shards.
             roll=look.roll + rng.uniform(-6, 6),
             gaze=look.gaze,
         )
-        yield shoot_looks(renderer, f"{number:07d}", person, scene, [look, moved], 8)
+        yield shoot_looks(renderer, f"{number:07d}", person, scene, [look, moved], passes)
 
 
 # ---- as text ---------------------------------------------------------------------------------------------------------
