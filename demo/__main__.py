@@ -34,10 +34,12 @@ def main() -> None:
 
 
 def _serve() -> None:
+    from demo.retention import check_free
     from demo.settings import settings_from
 
     settings = settings_from()
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    check_free(settings.home)
     os.environ["GRADIO_TEMP_DIR"] = str(settings.home / "files" / "browser")  # read when Gradio is imported
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["VASA_HOME"] = str(settings.home)

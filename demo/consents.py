@@ -96,7 +96,9 @@ class Consents:
         with self.registry.store.reading() as connection:
             upload_id = connection.execute(query).scalar()
         upload = self.registry.shelf.upload(upload_id) if upload_id else None
-        return upload.path if upload is not None and upload.path.is_file() else None
+        if upload is None or upload.expires_at <= self.registry.clock() or not upload.path.is_file():
+            return None
+        return upload.path
 
     def forget_picture(self, consent_id: str) -> None:
         """Lets the next sweep delete the picture of a consent that was taken back."""
@@ -105,6 +107,11 @@ class Consents:
             if upload_id := connection.execute(query).scalar():
                 expiry = uploads.update().where(uploads.c.id == upload_id)
                 connection.execute(expiry.values(expires_at=self.registry.clock()))
+
+    def _name(self, account_id: str) -> str:
+        """Who that is, for people; what was done at a terminal has no account."""
+        known = self.accounts.with_id(account_id)
+        return known.name if known is not None else account_id
 
     def _record(self, account: Account, portrait: str, name: str, until: date, asked: dict[str, Any]) -> ConsentView:
         if not 1 <= len(name.strip()) <= NAME_LETTERS:

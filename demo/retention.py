@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
+from typing import IO
 
 from vasa_core.errors import Busy
 from vasa_core.trust.registry import Registry
@@ -20,6 +21,7 @@ from vasa_core.trust.registry import Registry
 LOG = logging.getLogger("vasa.demo")
 SWEEP_S = 600.0
 CACHE_KEPT_S = 3600.0
+LOCK = "server.lock"
 HALF_MADE = ("unfinished", "stills")
 """Folders of the house whose files belong to a running server; at its start they belong to nobody."""
 
@@ -34,11 +36,8 @@ class Retention:
     @contextmanager
     def claimed(self) -> Iterator[None]:
         """Holds the house for one server, clears it and keeps it clear; refuses while another server holds it."""
-        with (self.registry.home / "server.lock").open("a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise Busy(f"Another server already uses {self.registry.home}; stop it or set VASA_HOME.") from None
+        with (self.registry.home / LOCK).open("a") as lock:
+            _claim(lock, self.registry.home)
             self._clear()
             stop = Event()
             Thread(target=self._sweep, args=(stop,), name="retention", daemon=True).start()
@@ -65,6 +64,19 @@ class Retention:
         for path in self.registry.files.rglob(".*.unfinished*"):
             path.unlink(missing_ok=True)
         forget_older(gradio_cache(), 0.0)
+
+
+def check_free(home: Path) -> None:
+    """Refuses at once, before anything slow, when another server holds this house."""
+    with (home / LOCK).open("a") as lock:
+        _claim(lock, home)
+
+
+def _claim(lock: IO[str], home: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise Busy(f"Another server already uses {home}; stop it or set VASA_HOME.") from None
 
 
 def gradio_cache() -> Path:

@@ -149,8 +149,12 @@ def _add_answers_to_errors(app: FastAPI) -> None:
 
     @app.exception_handler(VasaError)
     async def refused(request: Request, refusal: VasaError) -> Response:
-        status = 401 if isinstance(refusal, SignInRefused) else results.status_of(refusal)
-        return JSONResponse({"detail": str(refusal)}, status)
+        if isinstance(refusal, SignInRefused):
+            services: Services = request.app.state.services
+            forged = services.cookie in request.cookies
+            await request.app.state.refusals.tell("forged_session" if forged else "not_signed_in", request.scope)
+            return JSONResponse({"detail": str(refusal)}, 401)
+        return JSONResponse({"detail": str(refusal)}, results.status_of(refusal))
 
     @app.exception_handler(HTTPException)
     async def known(request: Request, error: HTTPException) -> Response:

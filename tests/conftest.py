@@ -142,3 +142,15 @@ def grant(picture, statement):
     from vasa_core.trust.consent import grant_for
 
     return lambda purpose="speak": grant_for(picture, None, purpose, statement())
+
+
+@pytest.fixture(scope="session")
+def demo_house(tmp_path_factory):
+    """A real server of the demo in a house of its own, with one person of each role and a stranger; for many tests."""
+    from demo_house import PEOPLE, House
+
+    house = House(tmp_path_factory.mktemp("demo"), environment={"VASA_LIMIT_UPLOADS_PER_HOUR": "500"})
+    house.start()  # on an empty house, as on a fresh clone
+    house.add(*PEOPLE)
+    yield house
+    house.stop()
