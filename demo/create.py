@@ -325,5 +325,5 @@ def _shown(
     stage: str, *, busy: bool, job_id: str | None = None, clips: list[ClipView] | None = None
 ) -> tuple[Any, ...]:
     """Stage, the two buttons, the list of clips, the job under way."""
-    listed = gr.update() if clips is None else clip_list(clips)
-    return stage, gr.update(interactive=not busy), gr.update(visible=busy), listed, job_id
+    listed = gr.update() if clips is None else theme.flat(clip_list(clips))
+    return theme.flat(stage), gr.update(interactive=not busy), gr.update(visible=busy), listed, job_id

@@ -68,7 +68,7 @@ def _one_face(services: Services, arrivals: list[Any]) -> None:
     sliders = {**pose, **expression}
 
     def show(request: gr.Request, portrait: str, *values: float) -> str:
-        return _still(services, request, portrait, dict(zip(sliders, values, strict=True)))
+        return theme.flat(_still(services, request, portrait, dict(zip(sliders, values, strict=True))))
 
     inputs = [face, *sliders.values()]
     quick: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", "concurrency_limit": None}
@@ -142,7 +142,7 @@ def _several_faces(services: Services) -> None:
             raise gr.Error(f"Choose two to {MOST_FACES} faces.", title="Which faces?")
         wanted = {n.capitalize(): _small(n, voice, int(seed or 0), {}) for n in chosen}
         async for card in _side_by_side(services, request, wanted):
-            yield card
+            yield theme.flat(card)
 
     make.click(compare, [faces, voice, seed], shown, show_progress="hidden", concurrency_limit=None, api_name="faces")
 
@@ -163,7 +163,7 @@ def _several_strengths(services: Services) -> None:
         wishes = {"gaze_yaw": float(gaze)}
         wanted = {f"{which.split(',')[0]} = {s:g}": _small(face, voice, 0, wishes | {name: s}) for s in strengths}
         async for card in _side_by_side(services, request, wanted):
-            yield card
+            yield theme.flat(card)
 
     inputs = [face, voice, which, gaze]
     make.click(compare, inputs, shown, show_progress="hidden", concurrency_limit=None, api_name="strengths")

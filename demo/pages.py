@@ -41,7 +41,7 @@ def build(services: Services) -> gr.Blocks:
 
         def arrive(request: gr.Request) -> tuple[str, Any]:
             account = services.account(request)
-            return _header(account), gr.update(visible=account.role in ("reviewer", "administrator"))
+            return theme.flat(_header(account)), gr.update(visible=account.role in ("reviewer", "administrator"))
 
         app.load(arrive, None, [header, audit], api_visibility="private", show_progress="hidden")
     return app

@@ -68,22 +68,17 @@ FOOTER = (
 )
 
 
-class Piece(gr.Markdown):
-    """A piece of our own HTML in Gradio's page; trusted, whoever makes it escapes what people typed.
+def block(piece: str = "", **options: Any) -> gr.Markdown:
+    """A piece of our own HTML at its place in the page; trusted, whoever makes it escapes what people typed.
 
     Not `gr.HTML`, which evaluates templates as script and would need the policy's 'unsafe-eval'.
     """
-
-    is_template = True
-
-    def postprocess(self, value: str | None) -> str | None:
-        """All on one line: to Markdown that is one block of HTML, and none of it is read as Markdown."""
-        return None if value is None else f"<div>{' '.join(value.split())}</div>"
+    return gr.Markdown(flat(piece), sanitize_html=False, latex_delimiters=[], **options)
 
 
-def block(piece: str = "", **options: Any) -> Piece:
-    """A piece of HTML at its place in the page."""
-    return Piece(piece, sanitize_html=False, latex_delimiters=[], **options)
+def flat(piece: str) -> str:
+    """All on one line: to Markdown that is one block of HTML, and none of it is read as Markdown."""
+    return f"<div>{' '.join(piece.split())}</div>"
 
 
 def head() -> str:

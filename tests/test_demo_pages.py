@@ -121,7 +121,7 @@ def test_what_people_typed_stays_text(piece):
 
 
 def test_a_piece_is_one_block_of_html_to_markdown():
-    assert theme.Piece().postprocess("<p>a\n\n  <b>b</b>\n</p>") == "<div><p>a <b>b</b> </p></div>"
+    assert theme.flat("<p>a\n\n  <b>b</b>\n</p>") == "<div><p>a <b>b</b> </p></div>"
 
 
 @pytest.mark.parametrize(("position", "said"), [(1, "Next in line"), (2, "1 job before yours"), (4, "3 jobs before")])

@@ -8,7 +8,7 @@ class Audit extends HTMLElement {
   connectedCallback() {
     if (this.firstChild) return;
     this.consents = el("section", { class: "vs-panel", "aria-labelledby": "audit-consents" });
-    this.log = el("section", { class: "vs-panel", "aria-labelledby": "audit-log" });
+    this.log = el("section", { class: "vs-panel", "aria-labelledby": "audit-log", hidden: true });
     this.append(this.consents, this.log);
     this.like = "";
     // Gradio builds hidden tabs too: ask only when somebody looks.

@@ -6,8 +6,10 @@
 
 import { el } from "./session.js";
 
-const MARGIN_S = 0.06; // kept in hand over the latest frame of the last seconds
+const MARGIN_S = 0.05; // kept in hand over what most frames of the last seconds need
 const WATCHED = 75; // frames whose lateness decides the delay
+const ON_TIME = 0.93; // of them are to be shown; a few late ones are not worth everybody's waiting
+const STEPS = 10; // denoising steps: half of a clip's, so that two processor cores keep up
 const MOST_DELAY_S = 8;
 
 class Live extends HTMLElement {
@@ -37,7 +39,7 @@ class Live extends HTMLElement {
   // ---- wishes ------------------------------------------------------------------------------------------------------
 
   wishes() {
-    const wishes = { emotion: this.chosen("live-emotion") };
+    const wishes = { emotion: this.chosen("live-emotion"), steps: STEPS };
     for (const slider of this.querySelectorAll("input[type=range]")) wishes[slider.name] = Number(slider.value);
     return wishes;
   }
@@ -164,12 +166,13 @@ class Live extends HTMLElement {
     this.frames.push({ at, picture });
   }
 
-  // The delay follows the latest frame of the last seconds: up at once, down slowly, and only when it is worth it.
+  // The delay follows the lateness of the last seconds: up at once, down slowly, and only when it is worth it.
   setDelay() {
-    const wanted = Math.min(MOST_DELAY_S, Math.max(...this.late) + MARGIN_S);
+    const sorted = this.late.toSorted((a, b) => a - b);
+    const wanted = Math.min(MOST_DELAY_S, sorted[Math.floor(ON_TIME * (sorted.length - 1))] + MARGIN_S);
     const now = this.sound.currentTime;
     if (this.delay === null || wanted > this.delay) this.delay = wanted;
-    else if (this.late.length === WATCHED && wanted < this.delay - 0.15) this.delay = Math.max(wanted, this.delay - 0.004);
+    else if (this.late.length === WATCHED && wanted < this.delay - 0.08) this.delay = Math.max(wanted, this.delay - 0.006);
     else return;
     this.echo.delayTime.setTargetAtTime(this.delay, now, 0.05);
     this.setVolume();
