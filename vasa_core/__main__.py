@@ -155,6 +155,23 @@ def marks(
         json_file.write_text(json.dumps(figures, indent=2) + "\n")
 
 
+@evaluate.command("consent")
+def consent_checks(
+    quick: Annotated[bool, typer.Option("--quick", help="Four portraits, one phrase a voice: under a minute.")] = False,
+    photos: Annotated[Path | None, typer.Option(help="A folder of portraits to measure besides ours.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there.")] = None,
+) -> None:
+    """Measure how well a photo, and a phrase that was said, are known again."""
+    import json
+
+    from vasa_core.evaluate.consent import measure, report
+
+    figures = measure(quick, photos)
+    typer.echo(report(figures))
+    if json_file is not None:
+        json_file.write_text(json.dumps(figures, indent=2) + "\n")
+
+
 @app.command()
 def consent_template(
     portrait: Annotated[Path | None, typer.Argument(help="Bind the statement to this picture.")] = None,

@@ -9,15 +9,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
+from safetensors.numpy import load_file
 
 from vasa_core import assets
 from vasa_core.encoders import encode_landmarks
 from vasa_core.landmarks import CROP_PX, crop_face
 from vasa_core.surface import LANDMARKS, Surface, load_surface
+
+WANDERING = Path(__file__).with_name("likeness.safetensors")
+"""Learned by train/likeness.py from rendered people."""
 
 HASH_SIDE = 16
 """Frequencies a side: 16 x 16 - 1 bits."""
@@ -25,6 +30,9 @@ HASH_SIDE = 16
 ALIGNED_PX = 64
 FACE_CM = 16.0
 """The side of the aligned square, measured on the face: from the brows to below the mouth, no hair, no background."""
+
+LOOKS = ((0, 1, 0, 0), (5, 0.9, 8, -6), (-5, 0.9, -8, 6), (3, 1.06, -7, -7), (-3, 0.84, 7, 7))
+"""Turn (degrees), scale and shift (pixels) of the copies in which the landmarks are looked for."""
 
 SAME_HASH, SAME_GEOMETRY = 0.12, 0.45
 
@@ -50,11 +58,40 @@ class Likeness:
 def likeness(picture: UInt8[np.ndarray, "height width 3"]) -> Likeness:
     """The likeness of the one face in the picture; BadPortrait where there is none, or several."""
     face = crop_face(picture)
-    return Likeness(portrait_hash=face_hash(face.crop, face.landmarks), geometry=geometry_of(face.landmarks))
+    landmarks = _steadied(face.crop, face.landmarks)
+    return Likeness(portrait_hash=face_hash(face.crop, landmarks), geometry=geometry_of(landmarks))
+
+
+def raw_geometry(picture: UInt8[np.ndarray, "height width 3"]) -> Float[np.ndarray, " identity=80"]:
+    """The identity code of the one face in the picture, as the engine reads it."""
+    face = crop_face(picture)
+    return _identity_code(_steadied(face.crop, face.landmarks))
+
+
+def _steadied(crop: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """The mean of the landmarks found in several slightly moved copies of the crop: half as noisy as one look."""
+    import mediapipe as mp
+
+    found = []
+    with mp.solutions.face_mesh.FaceMesh(static_image_mode=True, refine_landmarks=True) as mesh:
+        for turn_deg, scale, right, down in LOOKS:
+            moved = cv2.getRotationMatrix2D((CROP_PX / 2, CROP_PX / 2), turn_deg, scale)
+            moved[:, 2] += (right, down)
+            seen = cv2.warpAffine(crop, moved, (CROP_PX, CROP_PX), borderMode=cv2.BORDER_REPLICATE)
+            for face in mesh.process(seen).multi_face_landmarks or []:
+                points = np.array([[point.x, point.y] for point in face.landmark]) * CROP_PX
+                found.append((points - moved[:, 2]) @ np.linalg.inv(moved[:, :2]).T)
+    return (np.mean(found, 0) if found else landmarks).astype(np.float32)
 
 
 def geometry_of(landmarks: Float[np.ndarray, "478 2"]) -> Float[np.ndarray, " identity=80"]:
-    """The shape of a face from its landmarks in a picture of square pixels, wherever and however large it is."""
+    """The shape of a face from its landmarks in a picture of square pixels, wherever and however large it is, without
+    the directions in which one person's code wanders with distance, pose and expression."""
+    code, wandering = _identity_code(landmarks), _wandering()
+    return (code - code @ wandering.T @ wandering).astype(np.float32)
+
+
+def _identity_code(landmarks: np.ndarray) -> np.ndarray:
     middle = landmarks[:LANDMARKS].mean(0)
     scale = CROP_PX / 2 / np.ptp(landmarks[:LANDMARKS], axis=0).max()
     centred = ((landmarks - middle) * scale + CROP_PX / 2).astype(np.float32)
@@ -104,6 +141,11 @@ def same_photo(one: Likeness, other: Likeness) -> bool:
     """Whether both pictures are copies of one photo: hash and geometry have to agree."""
     near = geometry_distance(one.geometry, other.geometry)
     return hash_distance(one, other) <= SAME_HASH and near <= SAME_GEOMETRY
+
+
+@cache
+def _wandering() -> np.ndarray:
+    return load_file(WANDERING)["wandering"]
 
 
 @cache
