@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -182,3 +182,69 @@ def test_silence_idles_alive_with_closed_lips() -> None:
 def test_very_short_sound_works() -> None:
     done = perform([Said("AA", 0.0, 0.1)], np.zeros(1600, np.float32), Mood(), np.random.default_rng(0))
     assert len(done) == 3 and np.isfinite(done.expression).all()
+
+
+def hurried(phones: list[Said], times: float) -> list[Said]:
+    return [Said(p.label, p.start_s / times, p.end_s / times) for p in phones]
+
+
+@pytest.mark.parametrize("times", [1.0, 1.6, 2.2])
+def test_bilabials_shut_and_labiodentals_touch_at_every_tempo(times: float) -> None:
+    phones, sound = babble(6)
+    phones, sound = hurried(phones, times), sound[: int(len(sound) / times)]
+    done = perform(phones, sound, Mood(), np.random.default_rng(0))
+    gap, tuck = lip_gap_cm(done.expression), done.expression[:, EXPRESSION_NAMES.index("mouthRollLower")]
+    inside = [p for p in phones if p.end_s < len(done) / 25 - 0.1]
+    shut = [gap[frames_of(p)].min() < 0.02 for p in inside if p.label in BILABIALS]
+    assert len(shut) > 6 and all(shut)
+    limit = 0.2 * np.percentile(gap, 95)
+    touching = [gap[frames_of(p)].min() < limit and tuck[frames_of(p)].max() > 0.15 for p in inside if p.label in "FV"]
+    assert len(touching) > 5 and np.mean(touching) > 0.85
+    assert np.percentile(gap, 95) > 0.6  # and vowels still open
+
+
+def test_eight_emotions_differ_and_grow_with_intensity() -> None:
+    phones, sound = babble(8, seconds=6.0)
+
+    def mean_face(emotion: str, intensity: float) -> np.ndarray:
+        done = perform(phones, sound, Mood(emotion=emotion, intensity=intensity), np.random.default_rng(0))
+        return np.median(done.expression, axis=0)
+
+    plain = mean_face("neutral", 0.0)
+    faces = {emotion: mean_face(emotion, 1.0) - plain for emotion in EMOTIONS if emotion != "neutral"}
+    for one, other in combinations(faces, 2):
+        a, b = faces[one], faces[other]
+        assert a @ b / np.linalg.norm(a) / np.linalg.norm(b) < 0.9, (one, other)
+    for emotion, face in faces.items():
+        half = mean_face(emotion, 0.5) - plain
+        assert 0.3 < np.linalg.norm(half) / np.linalg.norm(face) < 0.7, emotion
+
+
+def test_the_tongue_goes_where_the_consonants_are_made() -> None:
+    said = [Said("SIL", 0.0, 0.4)]
+    for label in ("T", "AA", "TH", "AA", "K", "AA"):
+        said.append(Said(label, said[-1].end_s, said[-1].end_s + 0.15))
+    done = perform(said, np.zeros(int(said[-1].end_s * 16000), np.float32), Mood(), np.random.default_rng(0))
+    tip_up, tip_out, back_up = (
+        {p.label: done.tongue[frames_of(p), channel].max() for p in said} for channel in range(3)
+    )
+    assert tip_up["T"] > 0.6 and tip_out["TH"] > 0.6 and back_up["K"] > 0.6
+    assert tip_out["T"] < 0.3 and tip_up["K"] < 0.4 and done.tongue.min() >= 0 and done.tongue.max() <= 1
+
+
+def test_singers_sway_with_the_beat() -> None:
+    time = (np.arange(3000) + 0.5) / 100
+    sway = np.rad2deg(performer.beat_sway(time, performer.Song(beat_s=0.5), np.random.default_rng(1)))
+    power = np.abs(np.fft.rfft(sway[:, 2] * np.hanning(3000))) ** 2
+    strongest = np.fft.rfftfreq(3000, 0.01)[power[3:].argmax() + 3]
+    assert min(abs(strongest - 1.0), abs(strongest - 0.5)) < 0.08  # two beats or four
+    assert 0.5 < np.abs(sway[:, 2]).max() < 6
+
+
+def test_held_vowels_stay_open_and_unmoved() -> None:
+    said = [Said("SIL", 0.0, 0.5), Said("M", 0.5, 0.6), Said("AA", 0.6, 2.4), Said("SIL", 2.4, 3.0)]
+    sound = np.zeros(48000, np.float32)
+    sound[9600:38400] = 0.1
+    gap = lip_gap_cm(perform(said, sound, Mood(), np.random.default_rng(0)).expression)
+    held = gap[20:55]
+    assert held.min() > 0.8 and np.ptp(held) < 0.25 * held.max()

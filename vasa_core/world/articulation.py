@@ -211,10 +211,10 @@ def _contact(phones: Sequence[Phone], at: int, time: ndarray) -> ndarray:
     hold = 0.8 * (phone.end_s - phone.start_s) if phone.label in "PB" else phone.end_s - phone.start_s
     # at least 85 ms of plateau for P, B and M, so that two frames of 40 ms always fall inside; one for F and V
     hold = max(hold, 0.085) if phone.label in BILABIALS else max(0.8 * hold, 0.05)
-    start = phone.start_s - 0.012 if phone.label in BILABIALS else phone.start_s - 0.004
+    start = (phone.start_s + phone.end_s - hold) / 2 - 0.006  # lips close a little before the sound says so
     before = phones[at - 1].end_s - phones[at - 1].start_s if at else 0.1
     after = phones[at + 1].end_s - phones[at + 1].start_s if at + 1 < len(phones) else 0.1
-    rise, fall = (float(np.clip(0.75 * length, 0.035, 0.065)) for length in (before, after))
+    rise, fall = (float(np.clip(0.42 * length, 0.03, 0.06)) for length in (before, after))
     return pulse(time, start - rise, rise, hold, fall)
 
 

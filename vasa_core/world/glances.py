@@ -18,7 +18,7 @@ def fixations(steps: int, style: Style, rng: np.random.Generator) -> Float[ndarr
     target, step, away = np.zeros((steps, 2)), 0, False
     while step < steps:
         length = int(np.clip(rng.lognormal(-0.25 if not away else -0.75, 0.65), 0.16, 4.0) * FRAME_RATE_HZ) * STEP
-        offset = rng.normal(0, (1.5, 0.8))  # from eye to eye to mouth of whom they look at
+        offset = rng.normal(0, (1.8, 0.8))  # from eye to eye to mouth of whom they look at
         if away:
             reach = style.aversion * min(rng.lognormal(1.72, 0.45), 16.0)
             angle = rng.uniform(0, 2 * np.pi)
@@ -41,7 +41,7 @@ def head_share(target: Float[ndarray, "step 2"], time: Float[ndarray, " step"]) 
 
 def gaze_curves(head: Float[ndarray, "step 2"], world: Float[ndarray, "step 2"]) -> Float[ndarray, "step 2"]:
     """Eye-in-head gaze (yaw, pitch): what is looked at in the world, minus the turn of the head (pitch, yaw)."""
-    eye = world - 0.73 * head[:, ::-1]  # the vestibulo-ocular reflex holds the world still
+    eye = world - 0.70 * head[:, ::-1]  # the vestibulo-ocular reflex holds the world still
     return np.stack([0.55 * np.tanh(eye[:, 0] / 0.55), 0.40 * np.tanh(eye[:, 1] / 0.40)], axis=1)
 
 

@@ -334,13 +334,13 @@ def sync_of(track: Track, phones: Sequence[Phone]) -> dict[str, float]:
     wanted = np.where(zone, expected_opening(phones, time), np.nan)
     backwards = np.full_like(wanted, np.nan)
     backwards[zone] = wanted[zone][::-1]
-    lags = np.arange(-40, 41, 2)
+    lags = range(-40, 41, 2)
     heard, chance = ([lagged(opening, curve, lag) for lag in lags] for curve in (wanted, backwards))
     best = int(np.argmax(heard))
     return {
         "sync.correlation": heard[best],
         "sync.chance": max(chance),
-        "sync.lag_ms": float(lags[best]) * 1000 / ENERGY_RATE_HZ,
+        "sync.lag_ms": lags[best] * 1000.0 / ENERGY_RATE_HZ,
     }
 
 

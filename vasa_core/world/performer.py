@@ -206,6 +206,10 @@ def _speak(face: Face, mouth: ndarray, closure: ndarray, mood: Mood, style: Styl
     for side, sign in (("_L", 1), ("_R", -1)):
         face.weights[:, face.columns("mouthLowerDown" + side)[0]] *= 1 + sign * style.asymmetry
         face.weights[:, face.columns("mouthUpperUp" + side)[0]] *= 1 + sign * style.asymmetry
+    # a smile gives way to rounded lips and to a wide jaw
+    yielding = np.clip(1 - 0.9 * smooth(funnel + pucker, 0.05) - 0.9 * smooth(jaw, 0.05), 0.3, 1)
+    for name in ("mouthSmile", "mouthDimple"):
+        face.weights[:, face.columns(name)] *= yielding[:, None]
     face.add("jawForward", 0.12 * smooth(funnel + pucker, 0.03) * rng.uniform(0.2, 1.0))
     shut, press = closure.T
     face.add("mouthPress", 0.22 * press)
@@ -294,7 +298,7 @@ def head_curves(
         own = np.exp(0.45 * coloured(steps, 0.25, 1.2, 1.0, rng) - 0.10)
         sway = size * 0.80 * coloured(steps, 0.8, 2.6, 1.4, rng)
         tremble = size * 0.10 * coloured(steps, 2.2, 5.5, 1.0, rng)
-        degrees[:, axis] = liveliness * (_posture(time, size, rng) + drive * burst * own * (sway + tremble))
+        degrees[:, axis] = liveliness * (_posture(time, voiced, size, rng) + drive * burst * own * (sway + tremble))
     degrees += liveliness * (_nods(time, accents, rng) + _beginnings(time, phrases_of(phones), rng))
     degrees[:, 2] += -0.25 * degrees[:, 1]  # turning the head tilts it a little the other way
     degrees = 15 * np.tanh(degrees / 15)
@@ -307,10 +311,14 @@ def head_curves(
     return np.concatenate([radians, _sway_cm(time, liveliness, mood, rng)], axis=1)
 
 
-def _posture(time: ndarray, size_deg: float, rng: np.random.Generator) -> ndarray:
-    """Held orientations around rest with quick smooth shifts between them."""
+def _posture(time: ndarray, voiced: ndarray, size_deg: float, rng: np.random.Generator) -> ndarray:
+    """Held orientations around rest with quick smooth shifts between them, rarer in pauses."""
     angle, moment, level = np.zeros(len(time)), 0.0, 0.0
     while moment < time[-1]:
+        speaking = voiced[min(int(moment * CURVE_RATE_HZ), len(voiced) - 1)] > 0.5
+        if not speaking and rng.random() < 0.6:
+            moment += rng.uniform(0.3, 0.9)
+            continue
         target, length = rng.normal(0, size_deg), rng.uniform(0.30, 0.85)
         angle += (target - level) * minimum_jerk(time, moment, length)
         level, moment = target, moment + length + rng.lognormal(0.25, 0.6)

@@ -129,7 +129,7 @@ def room(rng: np.random.Generator) -> Float[ndarray, " sample"]:
     return tail
 
 
-def in_room(sound: Float[ndarray, " sample"], answer: Float[ndarray, " sample"]) -> Float[ndarray, " sample"]:
+def in_room(sound: Float[ndarray, " sample"], answer: Float[ndarray, " answer"]) -> Float[ndarray, " sample"]:
     """The sound as it is heard in that room, as long as before and on time."""
     return fftconvolve(sound, answer)[: len(sound)]
 
