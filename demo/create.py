@@ -22,7 +22,7 @@ from demo.presets import PRESETS
 from demo.services import ClipRequest, ClipView, JobView, Services
 from vasa_core import assets
 from vasa_core.controls import EMOTIONS
-from vasa_core.errors import VasaError
+from vasa_core.errors import BadSound, ConsentRefused, VasaError
 
 POLL_S = 0.3
 CAST, OWN, OTHER = "One of our cast", "Me", "Another person"
@@ -256,9 +256,9 @@ CONTROLS = (
 def clip_request(asked: dict[str, Any]) -> ClipRequest:
     """What the form asks for; a recording and a portrait are named by the ids of what the server keeps."""
     if asked["voice_source"] == SOUND and not asked["sound"]:
-        raise gr.Error("Record or upload a voice first.", title="No voice yet")
+        raise BadSound("Record or upload a voice first.")
     if asked["voice_source"] == TEXT and not (asked["words"] or "").strip():
-        raise gr.Error("Type the sentence that should be said.", title="No sentence yet")
+        raise BadSound("Type the sentence that should be said.")
     return ClipRequest(
         portrait=_portrait(asked),
         voice=asked["sample"] if asked["voice_source"] == SAMPLE else None,
@@ -277,13 +277,13 @@ def _portrait(asked: dict[str, Any]) -> str:
     if asked["source"] == CAST:
         return str(asked["cast"])
     if not asked["person"]:
-        raise gr.Error("Record this person's consent first; then the portrait can be chosen.", title="No consent yet")
+        raise ConsentRefused("Record this person's consent first; then the portrait can be chosen.")
     return str(asked["person"])
 
 
 async def _made(services: Services, request: gr.Request, asked: dict[str, Any]) -> AsyncIterator[tuple[Any, ...]]:
-    account = services.account(request)
     try:
+        account = services.account(request)
         job_id = await asyncio.to_thread(services.submit, account, clip_request(asked))
     except VasaError as refusal:
         yield _shown(refusal_card(str(refusal)), busy=False)

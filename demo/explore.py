@@ -139,7 +139,8 @@ def _several_faces(services: Services) -> None:
 
     async def compare(request: gr.Request, chosen: list[str], voice: str, seed: float) -> AsyncIterator[str]:
         if not 2 <= len(chosen) <= MOST_FACES:
-            raise gr.Error(f"Choose two to {MOST_FACES} faces.", title="Which faces?")
+            yield theme.flat(refusal_card(f"Choose two to {MOST_FACES} faces."))
+            return
         wanted = {n.capitalize(): _small(n, voice, int(seed or 0), {}) for n in chosen}
         async for card in _side_by_side(services, request, wanted):
             yield theme.flat(card)
@@ -175,8 +176,8 @@ def _small(portrait: str, voice: str, seed: int, controls: dict[str, Any]) -> Cl
 
 async def _side_by_side(services: Services, request: gr.Request, wanted: dict[str, ClipRequest]) -> AsyncIterator[str]:
     """The clips as they become ready, each under its name; a refusal of one stops none of the others."""
-    account = services.account(request)
     try:
+        account = services.account(request)
         jobs = {
             name: await asyncio.to_thread(services.submit, account, replace(each, title=name))
             for name, each in wanted.items()

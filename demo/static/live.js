@@ -4,7 +4,7 @@
 // of the sound, float64) with a JPEG behind. Sound and picture share the audio clock: a frame for second t of the sound
 // is drawn when the delayed sound reaches t, so lips and voice belong together whatever the delay is.
 
-import { el } from "./session.js";
+import { el, get } from "./session.js";
 
 const MARGIN_S = 0.05; // kept in hand over what most frames of the last seconds need
 const WATCHED = 75; // frames whose lateness decides the delay
@@ -26,6 +26,17 @@ class Live extends HTMLElement {
     this.addEventListener("change", (event) => this.wish(event));
     this.querySelector("[data-hear]").addEventListener("change", () => this.setVolume());
     this.showSource();
+    this.addPeople();
+  }
+
+  // Real people with a consent that stands, besides our cast; none for accounts that may not use them.
+  async addPeople() {
+    const people = (await get("/consents").catch(() => [])).filter(({ state }) => state === "approved");
+    for (const { name, portrait, id } of people) {
+      const card = el("label", { style: `background-image: url("/consents/${id}.jpg") !important` },
+        el("input", { type: "radio", name: "live-face", value: portrait }), el("span", {}, name));
+      this.querySelector(".vs-cast .wrap").append(card);
+    }
   }
 
   disconnectedCallback() {
