@@ -34,6 +34,7 @@ class Detail:
     inside: bool = True  # teeth and gums cast shadows, and are drawn behind closed lips
     oversample: Number = 1.0  # pictures are drawn so much larger: cheaper than one more pass
     faintest: Number = 0.0  # lights below this share of all light cast no shadow
+    still_lights: bool = False  # fill and rim keep their place, and their shadows, through all passes
 
 
 FINE = Detail()
@@ -46,13 +47,14 @@ def detail_for(size: int) -> Detail:
     return Detail(
         shadow_tile=int(np.clip(1.5 * size, 192, 1024)),
         thinnest=0.45,
-        hair_pixel=1.5 if size < 384 else 1.0,
-        hair_segments=round(max(14, size / 18)),
+        hair_pixel=1.8 if size < 384 else 1.0,
+        hair_segments=round(max(12, size / 20)),
         segments=3 if size < 384 else 5,
         shadow_cell=128 / size,
         inside=False,
-        oversample=1.4,
-        faintest=0.02,
+        oversample=1.25,
+        faintest=0.04,
+        still_lights=True,
     )
 
 

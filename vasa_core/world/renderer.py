@@ -64,6 +64,8 @@ PART_NAMES = (
 )
 PART_NUMBER = {name: number for number, name in enumerate(PART_NAMES)}
 LIGHT_TARGET = np.array([0, -1, 1], np.float32)  # what the shadow maps are centred on
+STILL = (1, 2)  # fill and rim among the four lights
+LIPS_SHUT = 0.03  # cm between the inner lips: nothing is seen through less
 FOCUS_Z = 7.0  # depth of the eyes and lips, cm: what the camera focuses on
 VIEW_CM = 39.0  # what a picture spans at the face, near enough to choose how fine things are made
 DARK_GLASS = 0.5  # glass at least this opaque is a part of its own, thinner glass shows what is behind it
@@ -180,10 +182,16 @@ def light_matrix(direction: Array) -> Array:
     return matrix
 
 
-def moved_lights(light: Light, index: int, count: int) -> list[tuple[Array, Array]]:
-    """Direction and colour of the four lights of one pass: a point of each panel, and a direction of the glow."""
+def moved_lights(light: Light, index: int, count: int, still: bool = False) -> list[tuple[Array, Array]]:
+    """Direction and colour of the four lights of one pass: a point of each panel, and a direction of the glow.
+
+    `still` keeps fill and rim where they were in the first pass.
+    """
     lights = []
     for number, panel in enumerate((light.key, light.fill, light.rim)):
+        if still and number:
+            lights.append((panel.direction(), np.array(panel.color)))
+            continue
         right, up = (2 * halton(index * 3 + number + 1, base) - 1 for base in (2, 3))
         lights.append((panel.direction(right, up), np.array(panel.color)))
     height = 1 - 2 * (index + 0.5) / count
@@ -366,7 +374,7 @@ class Renderer:
             uFreckles=skin.freckles,
             uBlotches=skin.blotches,
             uEyeShade=skin.eye_shade,
-            uStubble=max(skin.stubble, 1.2 if figure.person.beard else 0.0),
+            uStubble=max(skin.stubble, 0.9 if figure.person.beard else 0.0),
             uPores=skin.pores,
             uAgeSpots=skin.age_spots,
             uBlush=skin.blush,
@@ -531,7 +539,8 @@ class Renderer:
         )
 
     def _load(self, figure: Figure, vertices: Array) -> None:
-        kit = self.kit
+        kit, upper, lower = self.kit, *self.kit.landmarks[[[61, 62, 63], [67, 66, 65]]]
+        self.inside_seen = self.detail.inside or bool((vertices[upper, 1] - vertices[lower, 1]).max() > LIPS_SHUT)
         both = np.concatenate([vertices[kit.split_vertex], kit.normals(vertices)[kit.split_vertex]], 1)
         self.moving.write(both.astype(np.float32).tobytes())
         self.fixed.write(figure.fixed.tobytes())
@@ -546,7 +555,8 @@ class Renderer:
         self._set_constants(figure, look, light)
         total = np.zeros((3, self.drawn, self.drawn, 4), np.float32)
         for index in range(samples):
-            self._draw_pass(figure, eyes, camera, moved_lights(light, index, samples), index)
+            lights = moved_lights(light, index, samples, self.detail.still_lights)
+            self._draw_pass(figure, eyes, camera, lights, index)
             for sum_, target in zip(total, self.targets, strict=True):
                 sum_ += np.frombuffer(target.read(), np.float16).reshape(sum_.shape)
         mean = total[:, ::-1] / samples
@@ -592,7 +602,7 @@ class Renderer:
         radius, angle = camera.lens * np.sqrt(halton(index + 1, 5)), 2 * np.pi * halton(index + 1, 7)
         matrix, eye = camera_matrices(camera, (across, up), (radius * np.cos(angle), radius * np.sin(angle)))
         matrices = [light_matrix(direction) for direction, _ in lights]
-        self._draw_shadows(figure, lights, matrices)
+        self._draw_shadows(figure, lights, matrices, anew=index == 0 or not self.detail.still_lights)
         directions, colors = np.stack([d for d, _ in lights]), np.stack([c for _, c in lights])
         for program in self.programs.values():
             assign(
@@ -612,15 +622,18 @@ class Renderer:
         self._draw_strands(figure)
         self._draw_glass(figure)
 
-    def _draw_shadows(self, figure: Figure, lights: list, matrices: list) -> None:
+    def _draw_shadows(self, figure: Figure, lights: list, matrices: list, anew: bool = True) -> None:
+        """The maps of all lights, or not `anew` those of the two that move."""
         self.shadow_frame.use()
-        self.shadow_frame.clear(depth=1.0)
         self.gl.enable_only(moderngl.DEPTH_TEST)
         side, brightness = self.detail.shadow_tile, [float(color.sum()) for _, color in lights]
         for tile, ((direction, _), matrix) in enumerate(zip(lights, matrices, strict=True)):
+            row, column = divmod(tile, shaders.ATLAS_TILES)
+            if not anew and tile in STILL:
+                continue
+            self.shadow_frame.clear(depth=1.0, viewport=(column * side, row * side, side, side))
             if brightness[tile] <= self.detail.faintest * sum(brightness):
                 continue  # the cleared map lets everything be lit
-            row, column = divmod(tile, shaders.ATLAS_TILES)
             self.gl.viewport = (column * side, row * side, side, side)
             for name in ("shadow", "hair_shadow"):
                 assign(
@@ -646,10 +659,11 @@ class Renderer:
         self.noise.use(3)
         self._head_array("skin", "skin").render()
         assign(mouth, uNoise=3, uStain=figure.person.teeth)
-        for part, kind, color, wet, depth in (
+        inside = (
             ("gums", 2, (0.40, 0.135, 0.125), 0.9, 0.6),
             ("teeth", 3, (0.72, 0.67, 0.58), 0.9, 0.65),
-        ):
+        )
+        for part, kind, color, wet, depth in inside if self.inside_seen else ():
             assign(mouth, uKind=kind, uColor=color, uWet=wet, uDepth=depth)
             self._head_array("mouth", part).render()
         for side in SIDES:
@@ -657,7 +671,8 @@ class Renderer:
             self._head_array("eye", f"eye_{side}").render()
         gl.disable(moderngl.CULL_FACE)
         assign(mouth, uKind=1, uColor=(0.30, 0.07, 0.06), uWet=0.4, uDepth=0.9)
-        self._head_array("mouth", "mouth").render()
+        if self.inside_seen:
+            self._head_array("mouth", "mouth").render()
         assign(mouth, uKind=0, uColor=tuple(0.5 * c for c in figure.person.skin.color), uWet=0.2, uDepth=0.0)
         self._head_array("mouth", "socket").render()
         figure.meshes["body"]["skin"].render()
@@ -761,7 +776,8 @@ class Renderer:
         self.part_frame.clear()
         gl.viewport = (0, 0, self.size, self.size)
         gl.enable_only(moderngl.DEPTH_TEST)
-        for part in ("skin", "mouth", "gums", "teeth", "eye_L", "eye_R", "socket"):
+        inside = ("mouth", "gums", "teeth") if self.inside_seen else ()
+        for part in ("skin", *inside, "eye_L", "eye_R", "socket"):
             assign(program, uPart=float(PART_NUMBER[part]))
             self._head_array("part", part).render()
         assign(program, uPart=float(PART_NUMBER["body"]))
