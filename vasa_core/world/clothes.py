@@ -347,7 +347,7 @@ def follow_down(tailor: Tailor, mesh: Mesh, rows: int) -> Mesh:
     for column in range(columns):
         under = np.interp(-points[:, column, 1], -line[column, :, 1], radius[column])
         own = np.hypot(points[:, column, 0], points[:, column, 2] - AXIS_Z)
-        grow = np.maximum(under + 0.45, own) / np.maximum(own, 1e-6)
+        grow = np.clip(under + 0.45, own, own + 0.6) / np.maximum(own, 1e-6)
         points[:, column, 0] *= grow
         points[:, column, 2] = AXIS_Z + (points[:, column, 2] - AXIS_Z) * grow
     return replace(mesh, points=points.reshape(-1, 3).astype(np.float32))
@@ -358,7 +358,7 @@ def hood(tailor: Tailor, stuff: Stuff) -> Piece:
     edge = EDGES["crew"]
     behind = 0.5 - 0.5 * np.cos(tailor.trunk.azimuth)[:, None]
     angle = np.linspace(-0.3, 1.25, 18)[None] * np.pi
-    size = 1.5 + 2.3 * behind + 0.25 * tailor.folds.noise(3, 6 * tailor.trunk.azimuth[:, None], angle)
+    size = 1.5 + 2.3 * behind + 0.25 * tailor.folds.noise(3, 4 * np.cos(tailor.trunk.azimuth)[:, None], angle)
     out = 1.1 * size * (0.75 - np.cos(angle - 0.2)) * (0.75 + 0.35 * behind)
     up = 1.15 * size * np.sin(angle) + 0.6 * behind
     return Piece("cloth", tailor.ribbon(edge, np.stack([out, up], -1), LIFT), stuff)
@@ -428,7 +428,7 @@ def frill(tailor: Tailor, edge: Edge, stuff: Stuff, wide: Number = 3.2) -> Piece
     """A ruffle along the neckline."""
     t = np.linspace(0, 1, 8)[None]
     wave = np.sin(
-        34 * tailor.trunk.azimuth[:, None] + 1.5 * tailor.folds.noise(3, 9 * tailor.trunk.azimuth[:, None], t)
+        34 * tailor.trunk.azimuth[:, None] + 1.5 * tailor.folds.noise(3, 5 * np.cos(tailor.trunk.azimuth)[:, None], t)
     )
     out = 0.25 + wide * (0.75 * t) + 0.55 * wave * t
     up = 0.6 * np.sin(np.pi * t) - 0.55 * wide * t**1.3 + 0.25 * wave * t
@@ -541,12 +541,7 @@ def wrapped(tailor: Tailor, clothes: Clothes) -> list[Piece]:
     """Two fronts crossed over a broad contrasting band, as kimono and hanbok are worn."""
     edge = EDGES["crossed"]
     trim = of(clothes, color=clothes.second, pattern="none")
-    lining = replace(trim, color=(0.75, 0.72, 0.66))
-    return [
-        Piece("cloth", tailor.cut(edge, LIFT, 0.5), of(clothes)),
-        crossing(tailor, edge, lining, 1.2, 0.30),
-        crossing(tailor, edge, trim, 3.6, 0.10),
-    ]
+    return [Piece("cloth", tailor.cut(edge, LIFT, 0.5), of(clothes)), crossing(tailor, edge, trim, 3.6, 0.10)]
 
 
 def crossing(tailor: Tailor, edge: Edge, stuff: Stuff, wide: Number, below: Number) -> Piece:

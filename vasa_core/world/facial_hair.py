@@ -73,7 +73,7 @@ def beard_density(canonical: Array, kind: str) -> Array:
     )
     lips = smoothstep(1.25, 0.95, np.hypot(x / 2.35, (y + 3.0) / 0.95))
     moustache = (
-        smoothstep(-0.9, -1.6, y + 0.26 * x) * smoothstep(3.9, 2.9, x) * smoothstep(-4.4, -3.4, y) * smoothstep(7, 8, z)
+        smoothstep(-0.8, -1.7, y + 0.26 * x) * smoothstep(3.6, 2.3, x) * smoothstep(-4.1, -2.9, y) * smoothstep(7, 8, z)
     )
     sideburn = (
         smoothstep(7.5, 6.9, x)

@@ -175,13 +175,16 @@ def temple(head: Head, rim: Array, thick: Number) -> Mesh:
     reach = rim[:, 0].max()
     hinge = rim[np.argmax(rim[:, 0] + 0.6 * rim[:, 1])]
     ear = head.ear_top
-    out = max(reach + 0.1, head.breadth(np.array([hinge[1]]), np.array([4.0]))[0] + 0.25)
+
+    def beside(z: Number) -> Number:
+        return head.breadth(hinge[1:2], np.array([z]))[0] + 0.2
+
     y_ear = ear[1] - 0.10
     knots = np.array(
         [
             np.add(hinge, [0.0, 0, 0.02]),
-            [0.5 * (hinge[0] + out) + 0.1, hinge[1] + 0.02, hinge[2] - 0.25],
-            [out, hinge[1], hinge[2] - 1.0],
+            [max(reach + 0.12, beside(hinge[2] - 0.6)), hinge[1] + 0.02, hinge[2] - 0.6],
+            [max(reach + 0.35, beside(6.3)), hinge[1], 6.3],
             [0, 0.6 * hinge[1] + 0.4 * y_ear, 0.5 * hinge[2]],
             [0, y_ear, 1.2],
             [0, y_ear + 0.05, -0.2],
@@ -191,7 +194,6 @@ def temple(head: Head, rim: Array, thick: Number) -> Mesh:
     )
     for knot in knots[3:]:
         knot[0] = head.breadth(knot[1:2], knot[2:])[0] + 0.16 + thick
-    knots[3, 0] = max(knots[3, 0], 0.5 * (out + knots[4, 0]))
     s = np.linspace(0, 1, 40)
     at = np.r_[0, np.cumsum(np.linalg.norm(np.diff(knots, axis=0), axis=1))]
     path = np.stack([np.interp(s, at / at[-1], knots[:, i]) for i in range(3)], 1)
@@ -313,9 +315,9 @@ def beanie(head: Head, hat: Hat) -> list[Piece]:
     """A knitted cap with a turned-up cuff, a little slack at the top."""
     dome, folds = Dome(head, "beanie"), Folds(np.random.default_rng(hat.seed))
     t = dome.share
-    slack = 1.6 * smoothstep(0.45, 1.0, t) + 0.18 * folds.noise(0, 4 * dome.azimuth[None], 5 * t) * smoothstep(
-        0.2, 0.5, t
-    )
+    slack = 1.6 * smoothstep(0.45, 1.0, t) + 0.18 * folds.noise(
+        0, 4 * np.sin(dome.azimuth + 0.7)[None], 5 * t
+    ) * smoothstep(0.2, 0.5, t)
     crown = dome.lifted(HAT_LIFT["beanie"] + slack)
     crown[..., 2] -= 0.9 * smoothstep(0.6, 1.0, t)
     high = 0.30
@@ -569,7 +571,7 @@ def winding(tailor: Tailor, folds: Folds, y: Number, size: Number, out: Number, 
     center = np.array([0, 0, -1.5]) + flat * (radius + 0.55 * size + out)[:, None]
     center[:, 1] = height
     around = np.linspace(0, 2 * np.pi, 31)
-    crease = folds.ridges(number, 1.6 * around[None] + 0.35 * np.sin(3 * a)[:, None], 5 * a[:, None])
+    crease = folds.ridges(number, 1.6 * around[None] + 0.35 * np.sin(3 * a)[:, None], 4 * np.sin(a)[:, None])
     crease = crease * (0.5 - 0.5 * np.cos(around))[None] ** 0.2
     r = size * (1 + 0.16 * crease)[..., None]
     points = center[:, None] + r * (
