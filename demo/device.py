@@ -17,7 +17,7 @@ from threading import Event, Lock, Thread
 from typing import Any, Protocol
 
 from demo.child import Child, ChildDied, Sent
-from demo.jobs import Job, Jobs
+from demo.jobs import INTERRUPTED, Job, Jobs
 from demo.limits import Limits
 from vasa_core import errors
 from vasa_core.errors import Busy, VasaError
@@ -167,8 +167,11 @@ class Device:
         try:
             answer = self._answer(asked.message, lambda: None, self.limits.wait_s, lambda news, payload: None)
             asked.answer.set_result(answer)
-        except (VasaError, ChildDied) as fault:
-            asked.answer.set_exception(fault if isinstance(fault, VasaError) else VasaError(BROKEN))
+        except ChildDied:
+            self._lose_child()
+            asked.answer.set_exception(VasaError(BROKEN))
+        except (_Cancelled, _TooLong):
+            asked.answer.set_exception(VasaError(TOO_LONG))
         except Exception as fault:
             asked.answer.set_exception(fault)
 
@@ -182,11 +185,16 @@ class Device:
                 answer = self._answer(message, lambda: self._is_cancelled(job), self.limits.job_s, self._note(job))
             state, said = "done", None
         except _Cancelled:
-            state, said, answer = ("interrupted" if self._stopping.is_set() else "cancelled"), None, {}
+            state, said, answer = (
+                ("interrupted", INTERRUPTED, {}) if self._stopping.is_set() else ("cancelled", None, {})
+            )
         except _TooLong:
             state, said, answer = "failed", TOO_LONG, {}
         except ChildDied:
-            state, said, answer = "failed", BROKEN, {}
+            self._lose_child()
+            state, said, answer = (
+                ("interrupted", INTERRUPTED, {}) if self._stopping.is_set() else ("failed", BROKEN, {})
+            )
         except VasaError as refusal:
             state, said, answer = "failed", str(refusal), {}
         except Exception:
@@ -271,7 +279,8 @@ class Device:
             raise VasaError(NEVER_READY)
 
     def _lose_child(self) -> None:
-        """Ends what is left of a worker and of its work."""
+        """Ends what is left of a worker and of its work. At once when its line is cut: a process that was killed takes
+        a moment to be gone, and the next job must not be given to it."""
         if self._child is not None:
             self.ready.clear()
             self._child.end()

@@ -74,7 +74,8 @@ SUFFIXES = {
 
 def inspect(kind: str, path: Path, bounds: dict[str, float]) -> dict[str, Any]:
     """What the file is: its suffix and measures; BadInput says in one sentence why it is refused."""
-    head = path.open("rb").read(HEAD_BYTES)
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
     if not head:
         raise BadInput("The file is empty; choose another.")
     if kind == "marks":

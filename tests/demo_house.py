@@ -86,7 +86,7 @@ class House:
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         if self.server is not None and self.server.poll() is None:
             self.server.send_signal(how)
-            self.server.wait(30)
+            self.server.wait(200)
         self.server = None
 
     def worker_pids(self) -> list[int]:
