@@ -1,6 +1,7 @@
-# Two commands do everything on a fresh machine with Python 3.11 or 3.12, git and make:
+# Three commands do everything on a fresh machine with Python 3.11 or 3.12, git and make:
 #   make video    a talking head from a portrait and a voice of ours, in out/first_light.mp4
 #   make test     the whole test suite
+#   make app      the studio in the browser, for people with an account
 # Each sets up its own .venv first; a second run finds it ready and starts in seconds.
 
 SHELL := /bin/sh
@@ -21,7 +22,7 @@ FIND_PYTHON = for p in $(PYTHON) python3.11 python3.12 python3 python; do \
 .PHONY: help video test app lab bench lint format assets clean
 
 help:
-	@sed -n '1,4s/^# \{0,1\}//p' Makefile
+	@sed -n '1,5s/^# \{0,1\}//p' Makefile
 	@echo "also: make lab | bench | lint | format | clean"
 
 video: $(VENV)/ready-core
@@ -36,9 +37,7 @@ bench: $(VENV)/ready-core
 lab: $(VENV)/ready-notebooks
 	@$(BIN)/jupyter lab
 
-app: $(VENV)/ready-core
-	@test -d demo || { echo "The browser demo has not arrived yet; 'make video' and 'vasa speak' do the same on the command line."; exit 1; }
-	@$(MAKE) --no-print-directory $(VENV)/ready-app
+app: $(VENV)/ready-app
 	@$(BIN)/python -m demo
 
 lint: $(VENV)/ready-dev

@@ -128,6 +128,11 @@ class Jobs:
         with self.audit.store.reading() as connection:
             return {job_id: place for place, job_id in enumerate(_order(connection), 1)}
 
+    def forget_words(self, ended_before: datetime) -> int:
+        """Takes the words out of jobs that ended long ago; says of how many."""
+        with self.audit.store.writing() as connection:
+            return connection.execute(update(jobs).where(jobs.c.ended_at < ended_before).values(request={})).rowcount
+
     def recover(self) -> int:
         """At start: what ran when the server went down is over, and live sessions have nobody at the other end."""
         gone = (jobs.c.state == RUNNING) | ((jobs.c.state == WAITING) & (jobs.c.kind == "live"))

@@ -11,10 +11,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from threading import Event, Thread
 from typing import IO
 
+from demo.jobs import Jobs
 from vasa_core.errors import Busy
 from vasa_core.trust.registry import Registry
 
@@ -31,6 +33,7 @@ class Retention:
     """The housekeeping of one house."""
 
     registry: Registry
+    queue: Jobs
     every_s: float = SWEEP_S
 
     @contextmanager
@@ -49,6 +52,8 @@ class Retention:
     def sweep(self) -> None:
         """Deletes what is past its time, in the house and in Gradio's cache."""
         self.registry.sweep()
+        kept = timedelta(seconds=self.queue.limits.clips_kept_s)
+        self.queue.forget_words(self.registry.clock() - kept)
         forget_older(gradio_cache(), CACHE_KEPT_S)
 
     def _sweep(self, stop: Event) -> None:

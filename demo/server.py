@@ -99,7 +99,7 @@ def open_services(settings: Settings) -> Services:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """From start to stop: one server a house, yesterday's unfinished work told of, the device served."""
     services: Services = app.state.services
-    with Retention(services.registry).claimed():
+    with Retention(services.registry, services.queue).claimed():
         interrupted = await run_in_threadpool(services.queue.recover)
         if interrupted:
             LOG.warning("%d unfinished jobs of the last run are reported as interrupted", interrupted)

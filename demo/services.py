@@ -351,6 +351,7 @@ class Services:
         return {
             "sound": str(sound) if sound else None,
             "sound_s": self.settings.limits.sound_s,
+            "kept_s": self.settings.limits.clips_kept_s,
             "out": str(folder / f"{job.id}.mp4"),
             "title": request.title,
         }

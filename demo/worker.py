@@ -18,7 +18,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
@@ -151,7 +151,8 @@ class Worker:
         finally:
             made_sound.unlink(missing_ok=True)
         self._watch("signing", 1.0)
-        clip = self.registry.keep_clip(grant, released.path, asked["owner"], asked["title"])
+        kept = timedelta(seconds=asked["kept_s"])
+        clip = self.registry.keep_clip(grant, released.path, asked["owner"], asked["title"], keep_for=kept)
         made = {"duration_s": round(released.duration_s, 3), "seconds": released.seconds, "frames": released.frames}
         return {"clip": clip.id, "made": made}
 

@@ -19,6 +19,7 @@ from demo.requests import ClipRequest, StillRequest, controls_from
 from demo.server import open_services
 from demo.settings import Settings, settings_from
 from vasa_core.errors import AccessRefused, BadInput, BadOption, Busy, VasaError
+from vasa_core.trust import schema
 from vasa_core.trust.accounts import Accounts
 from vasa_core.trust.registry import Registry
 
@@ -335,3 +336,15 @@ def test_only_the_dead_processs_files_are_cleared(tmp_path):
         (tmp_path / name).touch()
     remove_unfinished(tmp_path, 12)
     assert {path.name for path in tmp_path.iterdir()} == {".b.mp4.123.unfinished", "c.mp4"}
+
+
+def test_the_words_of_old_jobs_are_forgotten_and_those_of_new_ones_kept(queue, people):
+    old, new = (queue.add(people[0], "clip", {"text": "private words"}) for _ in range(2))
+    for job_id in (old, new):
+        queue.take()
+        queue.end(job_id, "done")
+    with queue.audit.store.writing() as connection:
+        change = schema.jobs.update().where(schema.jobs.c.id == old)
+        connection.execute(change.values(ended_at=BEGIN - timedelta(days=3650)))
+    assert queue.forget_words(BEGIN - timedelta(days=3000)) == 1
+    assert queue.of(people[0], old).request == {} and queue.of(people[0], new).request["text"]
