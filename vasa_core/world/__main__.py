@@ -14,6 +14,7 @@ from tqdm import tqdm
 from vasa_core.errors import BadOption, VasaError
 from vasa_core.world import batch, check, shards, sheets
 from vasa_core.world.cast import cast
+from vasa_core.world.cluster import run_on_ray
 from vasa_core.world.frames import Recipe, RenderWork, renderer_for
 from vasa_core.world.performances import add_perform
 from vasa_core.world.preview import add_preview
@@ -58,7 +59,10 @@ def run_render(options: argparse.Namespace) -> None:
     )
     work = RenderWork(folder=options.out, recipe=recipe, people=options.people, per_shard=options.per_shard)
     chosen = batch.shard_range(options.shards, work.count())
-    done = batch.run(work, chosen, options.workers)
+    if options.cluster is None:
+        done = batch.run(work, chosen, options.workers)
+    else:
+        done = run_on_ray(work, chosen, options.workers, options.cluster or None)
     print(
         f"{options.out}: {done.made} shards made, {done.kept} kept; {done.units} frames in {done.seconds:.0f} s, "
         f"{done.rate:.1f} a second with {options.workers} processes"
@@ -111,6 +115,9 @@ def add_render(commands: argparse._SubParsersAction) -> None:
     render.add_argument("--shards", default=":", metavar="A:B", help="only these shards: so machines share the work")
     render.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
     render.add_argument("--device", type=int, help="which EGL device draws, where there are several")
+    render.add_argument(
+        "--cluster", nargs="?", const="", metavar="ADDRESS", help="on Ray: on this machine, or at an address"
+    )
     render.set_defaults(run=run_render)
     verify = commands.add_parser("verify", help="compare a folder of shards with its checksums")
     verify.add_argument("folder", type=Path)
