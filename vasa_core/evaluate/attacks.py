@@ -11,6 +11,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.video.codeccontext import VideoCodecContext
 from av.video.reformatter import Colorspace
 from jaxtyping import UInt8
 
@@ -27,6 +28,7 @@ SMALL_PX = 360
 def encoded(clip: Clip, codec: str, options: dict[str, str], fps: int = FRAME_RATE_HZ) -> Clip:
     """The clip after one pass through a codec."""
     writer = av.CodecContext.create(codec, "w")
+    assert isinstance(writer, VideoCodecContext)
     writer.width, writer.height, writer.pix_fmt = clip[0].width, clip[0].height, "yuv420p"
     writer.time_base, writer.framerate, writer.options = Fraction(1, fps), Fraction(fps), options
     packets = []
@@ -35,6 +37,7 @@ def encoded(clip: Clip, codec: str, options: dict[str, str], fps: int = FRAME_RA
         packets += writer.encode(frame)
     packets += writer.encode(None)
     reader = av.CodecContext.create(DECODERS[codec], "r")
+    assert isinstance(reader, VideoCodecContext)
     reader.extradata = writer.extradata
     return [frame for packet in [*packets, None] for frame in reader.decode(packet)]
 
