@@ -79,6 +79,14 @@ def test_wishes_are_asked_for_just_before_they_are_needed(model) -> None:
     assert after.head_pose[0, 5] < before.head_pose[-1, 5] - 0.2 * CAMERA_DISTANCE_CM
 
 
+def test_whole_numbers_are_numbers(model) -> None:
+    features = torch.randn(9, 5)
+    whole = Controls(steps=2, gaze=(0, 0), head_distance=1, emotion="sad", emotion_intensity=1, energy=1)
+    point = Controls(steps=2, gaze=(0.0, 0.0), head_distance=1.0, emotion="sad", emotion_intensity=1.0, energy=1.0)
+    one, other = (generate_motion(features, wish, model, seeded()).packed() for wish in (whole, point))
+    assert torch.equal(one, other)
+
+
 def test_a_turned_head_turns_by_exactly_that_much_and_the_eyes_keep_their_aim(model) -> None:
     features, turn = torch.randn(50, 5), (0.2, -0.1, 0.15)
     plain = generate_motion(features, FAST, model, seeded())

@@ -128,9 +128,9 @@ def _conditions(audio: Tensor, past_audio: Tensor, past_motion: Tensor, wishes: 
         heard=heard,
         past_audio=past_audio,
         past_motion=past_motion,
-        gaze=torch.tensor([[wish.gaze for wish in wishes]]),
-        head_distance=torch.tensor([[wish.head_distance for wish in wishes]]),
-        emotion=torch.tensor([[wish.emotion_vector() for wish in wishes]]),
+        gaze=torch.tensor([[wish.gaze for wish in wishes]], dtype=torch.float32),
+        head_distance=torch.tensor([[wish.head_distance for wish in wishes]], dtype=torch.float32),
+        emotion=torch.tensor([[wish.emotion_vector() for wish in wishes]], dtype=torch.float32),
         present=torch.ones(1, len(CONDITIONS), dtype=torch.bool),
     )
 
