@@ -240,20 +240,21 @@ def through_codec(sound: Float[ndarray, " sample"], codec: str, bit_rate: int) -
     file = io.BytesIO()
     with av.open(file, "w", format=container) as out:
         stream = out.add_stream(encoder, rate=rate_hz, layout="mono")
+        assert isinstance(stream, av.AudioStream)
         if codec != "telephone":
             stream.bit_rate = bit_rate
         pcm = (np.clip(sound, -1, 1) * 32767).astype(np.int16)[None]
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(pcm), format="s16", layout="mono")
         frame.sample_rate = SAMPLE_RATE_HZ
         resampler = av.AudioResampler(
-            format=stream.codec_context.format.name, layout="mono", rate=rate_hz,
+            format=stream.format.name, layout="mono", rate=rate_hz,
             frame_size=stream.codec_context.frame_size or 0,
         )  # fmt: skip
         for piece in [*resampler.resample(frame), *resampler.resample(None)]:
             out.mux(stream.encode(piece))
         out.mux(stream.encode(None))
     file.seek(0)
-    with av.open(file) as back:
+    with av.open(file, "r") as back:
         again = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE_HZ)
         pieces = [p.to_ndarray()[0] for f in back.decode(audio=0) for p in again.resample(f)]
         pieces += [p.to_ndarray()[0] for p in again.resample(None)]
