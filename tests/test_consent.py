@@ -200,3 +200,26 @@ def test_a_grant_is_for_one_purpose_one_picture_and_a_time(grant, picture):
 def test_grant_ids_say_nothing_and_never_repeat(grant):
     ids = {grant().grant_id for _ in range(100)}
     assert len(ids) == 100
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({}, "say which one"),
+        ({"language": "fr"}, "not 'fr'"),
+        ({"language": "en", "emotions": {"angry"}}, "not 'angry'"),
+    ],
+)
+def test_a_use_beyond_the_languages_and_emotions_agreed_to_is_refused(picture, portrait, signed, asked, said):
+    limited = signed(languages=["en", "ca"], emotions=["happy"])
+    with pytest.raises(ConsentRefused, match=said):
+        grant_for(picture, portrait, "speak", limited, on=TODAY, **asked)
+
+
+def test_a_use_within_them_is_granted(picture, portrait, signed):
+    limited = signed(languages=["en", "ca"], emotions=["happy"])
+    assert grant_for(picture, portrait, "speak", limited, on=TODAY, language="ca", emotions={"happy", "neutral"})
+
+
+def test_a_still_speaks_no_language(picture, portrait, signed):
+    assert grant_for(picture, portrait, "look", signed(languages=["en"], purposes=["look"]), on=TODAY)

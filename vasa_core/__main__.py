@@ -62,6 +62,7 @@ def speak(
     size: Size = 512,
     full_picture: FullPicture = False,
     consent: Consent = None,
+    language: Annotated[str | None, typer.Option(help="Language spoken, where a consent is limited to some.")] = None,
 ) -> None:
     """Make a portrait speak a sound."""
     from vasa_core.controls import Controls
@@ -81,7 +82,16 @@ def speak(
         emotion_intensity=_emotion(emotion)[1],
     )
     released = _studio().speak(
-        portrait, audio, out, controls, consent=consent, seed=seed, fps=fps, size=size, full_picture=full_picture
+        portrait,
+        audio,
+        out,
+        controls,
+        consent=consent,
+        language=language,
+        seed=seed,
+        fps=fps,
+        size=size,
+        full_picture=full_picture,
     )
     typer.echo(summary(released))
 

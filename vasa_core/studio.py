@@ -12,7 +12,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -100,13 +100,25 @@ class Studio:
         """The portrait of the one face in a picture, ready to move; takes a second, so keep it for more calls."""
         return subject if isinstance(subject, Portrait) else prepare(_picture(subject), self.surface)
 
-    def grant(self, subject: Subject, purpose: str, consent: Consent = None) -> Grant:
-        """Leave to animate this portrait: free for our own cast, on a consent statement for everybody else."""
+    def grant(
+        self,
+        subject: Subject,
+        purpose: str,
+        consent: Consent = None,
+        *,
+        language: str | None = None,
+        emotions: Collection[str] = (),
+    ) -> Grant:
+        """Leave to animate this portrait: free for our own cast, on a consent statement for everybody else.
+
+        A consent may be limited to languages and emotions; then it must be said which ones are asked for.
+        """
         if isinstance(consent, Grant):
             consent.check_covers(_picture(subject))
             return consent
         path = subject if isinstance(subject, str | Path) else None
-        return grant_for(_picture(subject), path, purpose, consent, self.ask, registry=self.house.registry)
+        scope = {"language": language, "emotions": emotions}
+        return grant_for(_picture(subject), path, purpose, consent, self.ask, registry=self.house.registry, **scope)
 
     def speak(
         self,
@@ -116,6 +128,7 @@ class Studio:
         controls: Controls | ControlCurve | None = None,
         *,
         consent: Consent = None,
+        language: str | None = None,
         seed: int = 0,
         fps: int = FRAME_RATE_HZ,
         size: int = CROP_PX,
@@ -130,15 +143,17 @@ class Studio:
         _check_between("--fps", fps, *FRAME_RATES)
         _check_between("--size", size, *SIZES)
         out = _check_is_not(check_output(out), subject, sound)
-        grant, ledger = self.grant(subject, "speak", consent), Ledger()
+        ledger, curve = Ledger(), constant(controls or Controls())
         watch("speech", 0.0)
         with ledger.stage("speech"):
             samples = load_sound(sound)
+        emotions = _emotions(curve, len(samples) / SAMPLE_RATE_HZ)
+        grant = self.grant(subject, "speak", consent, language=language, emotions=emotions)
         watch("portrait", 0.0)
         with ledger.stage("portrait"):
             portrait = self.portrait(subject)
         count = math.ceil(len(samples) * fps / SAMPLE_RATE_HZ)
-        motion = at_rate(self._motions([samples], constant(controls or Controls()), seed, WHOLE), fps, count)
+        motion = at_rate(self._motions([samples], curve, seed, WHOLE), fps, count)
         motion = made_ahead(ledger.timed("motion", motion))  # beside the pixels of the window before
         frames = ledger.timed("render", self._frames(portrait, motion, size, full_picture))
         bar = tqdm(total=count, unit="frame", disable=not progress, leave=False, dynamic_ncols=True)
@@ -249,6 +264,11 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def _emotions(curve: ControlCurve, seconds: float) -> set[str]:
+    """Every mood that is wished for in this time."""
+    return {curve((frame + 0.5) / FRAME_RATE_HZ).emotion for frame in range(math.ceil(seconds * FRAME_RATE_HZ))}
 
 
 def _head_pose(yaw: float, pitch: float, roll: float) -> Float[np.ndarray, " pose"]:

@@ -100,10 +100,8 @@ class ConsentRecord:
     def check_covers(self, purpose: str, language: str | None, emotions: Collection[str]) -> None:
         """Refuses a use that was not agreed to."""
         _check_purpose(self.purposes, purpose)
-        if self.languages is not None and language not in self.languages:
-            spoken = f"not '{language}'" if language else "so say which one is spoken"
-            allowed = ", ".join(self.languages)
-            raise ConsentRefused(f"The consent covers the languages {allowed}, {spoken}.", "other_language")
+        if purpose != "look":  # a still speaks no language
+            check_language(self.languages, language)
         check_emotions(self.emotions, emotions)
 
 
@@ -173,6 +171,7 @@ def grant_for(
     on: date | None = None,
     *,
     registry: Keeper | None = None,
+    language: str | None = None,
     emotions: Collection[str] = (),
 ) -> Grant:
     """Leave to animate this picture for somebody at a terminal, or ConsentRefused.
@@ -183,7 +182,7 @@ def grant_for(
     on = on or date.today()
     path = Path(portrait_path) if portrait_path is not None else None
     pixels = pixels_sha256(picture)
-    asked: dict[str, Any] = {"asked_by": TERMINAL, "emotions": emotions, "portrait_path": path}
+    asked: dict[str, Any] = {"asked_by": TERMINAL, "language": language, "emotions": emotions, "portrait_path": path}
     check_known(purpose)
     if consent is None and is_our_cast(pixels, path):
         return registry.grant(picture, purpose, **asked) if registry else granted_on_cast(purpose, pixels)
@@ -194,6 +193,8 @@ def grant_for(
     else:
         statement, basis = consent if isinstance(consent, Statement) else read_statement(consent), STATED
     _check(statement, path, pixels, purpose, on)
+    if purpose != "look":
+        check_language(statement.languages, language)
     check_emotions(statement.emotions, emotions)
     if registry:
         return registry.grant(picture, purpose, **asked, consent_id=registry.keep_statement(picture, statement, basis))
@@ -215,6 +216,13 @@ def check_known(purpose: str) -> None:
     if purpose not in PURPOSES:
         known = " or to ".join(PURPOSES)
         raise ConsentRefused(f"A portrait may be used to {known}, not to '{purpose}'.", "unknown_purpose")
+
+
+def check_language(allowed: Collection[str] | None, spoken: str | None) -> None:
+    """Refuses a language that was not agreed to, or not to know it where that matters."""
+    if allowed is not None and spoken not in allowed:
+        instead = f"not '{spoken}'" if spoken else "so say which one is spoken (--language)"
+        raise ConsentRefused(f"The consent covers the languages {', '.join(allowed)}, {instead}.", "other_language")
 
 
 def check_emotions(allowed: Collection[str] | None, asked: Collection[str]) -> None:
