@@ -65,5 +65,5 @@ def _as_json(entry: Entry, names: dict[str, str]) -> dict[str, Any]:
         "event": EVENTS.get(entry.event, entry.event.replace("_", " ").capitalize()),
         "kind": entry.event,
         "actor": names.get(entry.actor, entry.actor),
-        "facts": {name: names.get(str(value), str(value)) for name, value in entry.facts.items()},
+        "facts": {name: names.get(str(value), str(value)) for name, value in entry.facts.items() if value is not None},
     }

@@ -89,7 +89,7 @@ def head() -> str:
 
 def _face(name: str) -> str:
     """A sitter's picture on every card that stands for them, and, dimmed, on the empty stage while they are chosen."""
-    card = f'.vs-cast label:has(input[value="{name}"])'
+    card = f'.vs-cast label:has(input:is([value="{name}"],[name="{name}"],[title="{name}"]))'
     ways = ('[data-cast="{at}"]', "#{at}-cast")  # our own page, Gradio's
     empty = ",".join(
         f':is(#vs-rank,body):has({way.format(at=at)} input[value="{name}"]:checked) [data-stage="{at}"]'

@@ -75,15 +75,21 @@ def refused(sentence: str) -> str:
 
 
 def verdict(findings: Findings, name: str) -> str:
-    """The findings with a headline that says what they mean together; the sentences are the engine's own."""
+    """The findings under a headline that says what they mean together; the sentences are the engine's own."""
     mood, headline = HEADLINES[findings.carries]
     if findings.carries == "credentials" and findings.credentials.seal == "foreign":
         mood, headline = "vs-heed", "Signed by somebody else"
-    said = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in findings.sentences)
+    first, *others = map(_told, findings.sentences)
+    rows = "".join(f"<dt>{html.escape(what)}</dt><dd>{html.escape(said)}</dd>" for what, said in others)
     file = f'<p class="vs-soft">{html.escape(name)}</p>'
     return f"""<section class="vs-found {mood}" role="status">{file}<h2>{headline}</h2>
-{said}<dl><dt>Signed credentials</dt><dd>{_seal(findings)}</dd>
-<dt>Invisible mark</dt><dd>{_mark(findings)}</dd></dl></section>"""
+<p>{html.escape(first[1])}</p><dl>{rows}</dl></section>"""
+
+
+def _told(sentence: str) -> tuple[str, str]:
+    """What a sentence is about, and what it says: "Watermark: none." as ("Watermark", "None.")."""
+    what, colon, said = sentence.partition(": ")
+    return (what, said[:1].upper() + said[1:]) if colon else ("Also", sentence)
 
 
 HEADLINES = {
@@ -93,23 +99,3 @@ HEADLINES = {
     "neither": ("vs-off", "Nothing of ours in it"),
     "tampered": ("vs-wrong", "Changed after it was signed"),
 }
-SEALS = {
-    "none": "None.",
-    "ours": "Valid, signed by this studio.",
-    "foreign": "Valid, signed by somebody whom this studio does not know.",
-    "tampered": "Broken: what they describe is not what the file is now.",
-}
-
-
-def _seal(findings: Findings) -> str:
-    found = findings.credentials
-    who = f" Signed by {html.escape(found.signed_by)}." if found.signed_by and found.seal != "ours" else ""
-    return f"{SEALS[found.seal]}{who}"
-
-
-def _mark(findings: Findings) -> str:
-    if findings.watermark is None:
-        return "None of this studio's."
-    chance = max(findings.watermark.false_alarm, 1e-12)
-    number = f"{findings.watermark.payload:012x}"
-    return f"Found, number {number}. A file without it would look so by chance in 1 of {1 / chance:.0e} cases."
