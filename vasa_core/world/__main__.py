@@ -15,7 +15,9 @@ from vasa_core.errors import BadOption, VasaError
 from vasa_core.world import batch, check, shards, sheets
 from vasa_core.world.cast import cast
 from vasa_core.world.cluster import run_on_ray
+from vasa_core.world.facekit import facekit_path
 from vasa_core.world.frames import Recipe, RenderWork, renderer_for
+from vasa_core.world.pack import pack
 from vasa_core.world.performances import add_perform
 from vasa_core.world.preview import add_preview
 from vasa_core.world.renderer import Renderer
@@ -98,6 +100,12 @@ def add_check(commands: argparse._SubParsersAction) -> None:
     one.set_defaults(run=run_check)
 
 
+def run_pack(options: argparse.Namespace) -> None:
+    out = options.out or facekit_path()
+    pack(options.folder, out)
+    print(f"{out}: set VASA_DATA={out.parent.parent} to build people on it.")
+
+
 def run_verify(options: argparse.Namespace) -> None:
     print(f"{shards.check_folder(options.folder)} shards are as they were written.")
 
@@ -119,6 +127,10 @@ def add_render(commands: argparse._SubParsersAction) -> None:
         "--cluster", nargs="?", const="", metavar="ADDRESS", help="on Ray: on this machine, or at an address"
     )
     render.set_defaults(run=run_render)
+    packing = commands.add_parser("pack", help="pack a copy of ICT-FaceKit as the head of synthetic people")
+    packing.add_argument("folder", type=Path, help="its folder FaceXModel")
+    packing.add_argument("--out", type=Path, help="facekit/ict_face.npz in the folder of VASA_DATA when left out")
+    packing.set_defaults(run=run_pack)
     verify = commands.add_parser("verify", help="compare a folder of shards with its checksums")
     verify.add_argument("folder", type=Path)
     verify.set_defaults(run=run_verify)

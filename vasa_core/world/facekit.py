@@ -3,7 +3,8 @@
 Units cm. +x is the subject's left (the right of a picture taken from the front), +y up, +z out of the face.
 Yaw > 0 turns to the right of the picture, pitch > 0 nods down, roll > 0 tilts clockwise in the picture; all in degrees.
 `neutral` is the average face at rest; a point of it names the same anatomical place on every person (`canonical`).
-The mesh comes from ICT-FaceKit (MIT, University of Southern California), packed as one npz; training data, not shipped.
+The mesh comes from ICT-FaceKit (MIT, University of Southern California), packed as one npz by `pack`; training data,
+not shipped.
 """
 
 from __future__ import annotations
