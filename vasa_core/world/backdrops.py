@@ -223,7 +223,8 @@ def shelf(canvas: Canvas, wanted: Backdrop) -> Array:
         while u < 1:
             width, tall = rng.uniform(0.014, 0.045), rng.uniform(0.6, 0.93) * height
             if rng.random() < 0.93:
-                hue = rng.uniform(0.25, 1.3, 3) * rng.uniform(0.15, 1.1)
+                hue = rng.uniform(0.25, 1.3, 3)
+                hue = (0.35 * hue + 0.65 * hue.mean() * np.array([1.15, 1.0, 0.8])) * rng.uniform(0.15, 1.1)
                 canvas.box(u, top + height - tall, width, tall, level * hue)
                 canvas.box(u, top + height - 0.8 * tall, width, 0.06 * tall, level * hue * rng.uniform(0.6, 2.0))
             u += width + 0.002

@@ -92,7 +92,7 @@ def random_capture(rng: Generator, light: Light, person: Person, family: str) ->
     dark_places = family in ("night street", "screen", "stage", "evening", "neon")
     return Capture(
         exposure=exposed(light, person) * float(np.exp(0.16 * rng.normal())),
-        balance=balanced(light, rng.uniform(0.35, 0.8) if dark_places else rng.uniform(0.4, 1.0), rng),
+        balance=cast_over(balanced(light, rng.uniform(0.35, 0.8) if dark_places else rng.uniform(0.4, 1.0)), rng),
         contrast=rng.uniform(0.92, 1.12),
         saturation=rng.uniform(0.85, 1.12),
         vignette=rng.uniform(0, 0.35) * (rng.random() < 0.6),
@@ -107,15 +107,19 @@ def random_capture(rng: Generator, light: Light, person: Person, family: str) ->
 def exposed(light: Light, person: Person) -> float:
     """The exposure at which this skin in this light is well seen; darker skin stays darker, a little."""
     level = float(on_face(light) @ LUMINANCE) * (np.array(person.skin.color) @ LUMINANCE) ** 0.6
-    return float((FACE_LEVEL * 1.25 / max(level, 0.02)) ** 0.85)
+    return float((FACE_LEVEL / max(level, 0.02)) ** 0.85)
 
 
-def balanced(light: Light, amount: Number, rng: Generator) -> Color:
-    """Gains that take away this share of the light's hue; green is left alone but for a slight cast."""
+def balanced(light: Light, amount: Number) -> Color:
+    """Gains that take away this share of the hue of the light on the face, and no luminance."""
     hue = on_face(light)
-    gains = (hue / hue[1]) ** -amount * np.exp(0.03 * rng.normal(size=3))
-    gains = np.clip(gains, 0.45, 2.2)
+    gains = np.clip((hue / hue[1]) ** -amount, 0.45, 2.2)
     return triple(gains / (gains @ LUMINANCE))
+
+
+def cast_over(gains: Color, rng: Generator) -> Color:
+    """The gains of a camera that errs a little."""
+    return triple(np.array(gains) * np.exp(0.03 * rng.normal(size=3)))
 
 
 # ---- from shot to file -----------------------------------------------------------------------------------------------

@@ -74,6 +74,7 @@ float here(int kind) {{ return mix(uLines[kind].y, uLines[kind].x, smoothstep(-.
 vec4 depths() {{
     float y = vC.y, side = abs(vC.x), brow = smoothstep(5.6, 6.6, y), cheek = smoothstep(1.4, .4, y + .35 * (side - 3.));
     float first = mix(mix(here(2), here(3), cheek), here(0), brow);
+    first = mix(first, .6 * uSag, smoothstep(-6.5, -7.5, y + .2857 * vC.z));
     float second = mix(mix(here(4), mix(here(6), here(5), smoothstep(-4.7, -5.3, y)), smoothstep(-.4, -1.2, y)), here(1), smoothstep(4.2, 5.2, y));
     return vec4(1., -2.3 * first, -2.0 * second, 5.5 * uSag);
 }}

@@ -12,7 +12,7 @@ import numpy as np
 from numpy import ndarray as Array
 from tqdm import tqdm
 
-from vasa_core.world.cast import Sitter
+from vasa_core.world.cast import Sitter, scene_of
 from vasa_core.world.facekit import Number
 from vasa_core.world.people import Camera, Look, Person, random_person
 from vasa_core.world.renderer import Renderer
@@ -70,15 +70,7 @@ def photographed(renderer: Renderer, person: Person, looks: list[Look], scene: S
 
 def portrait(renderer: Renderer, sitter: Sitter, passes: int) -> Array:
     """One finished portrait, uint8 [size, size, 3]."""
-    scene = Scene(
-        family="cast",
-        light=sitter.light,
-        backdrop=sitter.backdrop,
-        camera=sitter.camera,
-        style=sitter.style,
-        capture=Capture(exposure=sitter.exposure, saturation=sitter.saturation),
-        seed=sitter.person.seed,
-    )
+    scene = scene_of(sitter)
     return next(iter(list(photographed(renderer, sitter.person, [sitter.look], scene, passes))))
 
 
