@@ -391,7 +391,9 @@ def prepared(chosen: argparse.Namespace, scripts: list[Script], encoder: SpeechE
     """Takes from the caches in the output folder where they still fit."""
     words = f"{chosen.seed} {len(scripts)} {sum(len(s.sound) for s in scripts)}"
     sounds = cached(chosen.out / "sounds.pt", f"{words} {fingerprint(chosen.encoder)}", lambda: heard(scripts, encoder))
-    key = f"{words} {chosen.ways} {fingerprint(chosen.surface, Path(performer.__file__))}"
+    performers = ("articulation", "curves", "glances", "listening", "performer", "scripts")
+    code = [Path(performer.__file__).with_stem(name) for name in performers]
+    key = f"{words} {chosen.ways} {fingerprint(chosen.surface, *code)}"
     rng = np.random.default_rng(chosen.seed + 1)
     performances = cached(chosen.out / "performances.pt", key, lambda: performed(scripts, surface, chosen.ways, rng))
     return made_takes(sounds, performances)
