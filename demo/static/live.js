@@ -227,7 +227,7 @@ class Live extends HTMLElement {
     this.shown.times.push(now);
     while (this.shown.times[0] < now - 1) this.shown.times.shift();
     const delay = now - this.first - at + (this.sound.outputLatency || this.sound.baseLatency || 0);
-    if (this.shown.count % 10 === 1) this.tell(delay);
+    if (this.shown.count % 10 === 0) this.tell(delay);
   }
 
   tell(delay) {
