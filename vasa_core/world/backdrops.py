@@ -194,8 +194,8 @@ def plant(canvas: Canvas, u: Number, v: Number, lit: Array) -> None:
     rng = canvas.rng
     for _ in range(45):
         green = np.array([0.30, 0.55, 0.18]) * lit.mean() * rng.uniform(0.25, 1.0)
-        place = np.array([u, v]) + rng.normal(size=2) * (0.055, 0.09)
-        canvas.oval(*place, rng.uniform(0.02, 0.05), rng.uniform(0.05, 0.11), green, rng.uniform(0, 180))
+        at_u, at_v = np.array([u, v]) + rng.normal(size=2) * (0.055, 0.09)
+        canvas.oval(at_u, at_v, rng.uniform(0.02, 0.05), rng.uniform(0.05, 0.11), green, rng.uniform(0, 180))
 
 
 def window(canvas: Canvas, u: Number, sky: Array) -> None:

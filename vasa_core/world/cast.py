@@ -11,7 +11,6 @@ import numpy as np
 
 from vasa_core.world.facekit import Number
 from vasa_core.world.people import (
-    CURLED,
     HAIR_COLORS,
     IRIS_COLORS,
     Beard,
@@ -444,7 +443,10 @@ def cast() -> dict[str, Sitter]:
                     recede=0.8,
                     hairline=0.2,
                     streaks=0.25,
-                    **CURLED["curls"],
+                    wave=0.35,
+                    wave_per_cm=0.45,
+                    clump=0.6,
+                    frizz=0.08,
                 ),
                 beard=Beard(kind="full", length=0.5, curl=0.35, density=1.2),
                 brows=Brows(color=HAIR_COLORS["black"], density=1.0, thickness=1.15),

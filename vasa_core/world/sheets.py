@@ -71,7 +71,8 @@ def photographed(renderer: Renderer, person: Person, looks: list[Look], scene: S
 def portrait(renderer: Renderer, sitter: Sitter, passes: int) -> Array:
     """One finished portrait, uint8 [size, size, 3]."""
     scene = scene_of(sitter)
-    return next(iter(list(photographed(renderer, sitter.person, [sitter.look], scene, passes))))
+    (picture,) = photographed(renderer, sitter.person, [sitter.look], scene, passes)
+    return picture
 
 
 def random_look(rng: np.random.Generator) -> Look:
@@ -84,7 +85,7 @@ def random_look(rng: np.random.Generator) -> Look:
 
 def people(renderer: Renderer, seed: int, count: int, passes: int, photographs: Number = 0.6) -> list[Array]:
     """The people of consecutive seeds in their scenes."""
-    pictures = []
+    pictures: list[Array] = []
     for number in tqdm(range(seed, seed + count), desc="people"):
         person, look = random_person(number), random_look(np.random.default_rng([number, 7]))
         scene = random_scene(number, person, photographs)
@@ -112,7 +113,7 @@ def details(renderer: Renderer, seed: int, count: int, passes: int) -> list[Arra
         (Look(expression={**SMILE, "jawOpen": 0.25, "mouthUpperUp": 0.5}), Camera(view=11, y=-3.0, lens=0.1)),
         (Look(expression=REST, gaze=(-6, 0)), Camera(view=9, x=3.0, y=3.6, lens=0.1)),
     )
-    pictures = []
+    pictures: list[Array] = []
     for number in tqdm(range(seed, seed + -(-count // len(wide))), desc="details"):
         person = random_person(number)
         scene = random_scene(number, person, photographs=1.0)
@@ -124,7 +125,7 @@ def details(renderer: Renderer, seed: int, count: int, passes: int) -> list[Arra
 
 def dial(renderer: Renderer, seed: int, count: int, passes: int) -> list[Array]:
     """Of each person eight stops from photograph to cartoon."""
-    pictures = []
+    pictures: list[Array] = []
     for number in tqdm(range(seed, seed + -(-count // 8)), desc="dial"):
         person = random_person(number)
         scene = replace(random_scene(number, person, photographs=1.0), capture=Capture())

@@ -52,7 +52,7 @@ def line_depths(skin: Skin, named: dict[str, Number]) -> dict[str, tuple[float, 
     }
 
 
-def uniforms(skin: Skin, named: dict[str, Number]) -> dict[str, Array]:
+def uniforms(skin: Skin, named: dict[str, Number]) -> dict[str, Array | float]:
     """The skin program's `uLines`: for each kind the depths left and right, [kinds, 2]; and `uSag`."""
     depths = line_depths(skin, named)
-    return dict(uLines=np.array([depths[kind] for kind in KINDS], np.float32), uSag=np.float32(skin.sag))
+    return dict(uLines=np.array([depths[kind] for kind in KINDS], np.float32), uSag=float(skin.sag))
