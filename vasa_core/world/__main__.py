@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import cv2
+import numpy as np
 from numpy import ndarray as Array
 from tqdm import tqdm
 
