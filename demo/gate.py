@@ -51,8 +51,7 @@ class Ownership:
         with self._lock:
             self._owners.setdefault(word, {})[account.id] = time.monotonic()
             self._owners.move_to_end(word)
-            while len(self._owners) > KNOWN_FILES:
-                self._owners.popitem(last=False)
+            self._forget()
 
     def has(self, word: str, account: Account) -> bool:
         """Whether the word was given to this account in the last hour."""
@@ -64,7 +63,12 @@ class Ownership:
         """Gives a word nobody has; says whether it is this account's."""
         with self._lock:
             owners = self._owners.setdefault(word, {account.id: time.monotonic()})
+            self._forget()
             return account.id in owners
+
+    def _forget(self) -> None:
+        while len(self._owners) > KNOWN_FILES:
+            self._owners.popitem(last=False)
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,7 @@ class Retention:
         kept = timedelta(seconds=self.queue.limits.clips_kept_s)
         self.queue.forget_words(self.registry.clock() - kept)
         forget_older(gradio_cache(), CACHE_KEPT_S)
+        forget_older(self.registry.files / "stills", CACHE_KEPT_S)
 
     def _sweep(self, stop: Event) -> None:
         while not stop.wait(self.every_s):

@@ -31,6 +31,12 @@ UPLOADS = ("/uploads", "/studio/gradio_api/upload", "/verify")
 BODY_BYTES = 1_000_000
 ENVELOPE_BYTES = 65_536
 """What a form puts around a file."""
+KEPT = (
+    ("/studio/assets/", "private, max-age=86400, immutable"),  # named by their content
+    ("/studio/static/", "private, max-age=3600"),
+    ("/static/", "public, max-age=300"),
+)
+"""What browsers may keep; all else they ask for again each time."""
 INLINE_SCRIPT = re.compile(rb"<script(?![^>]*\bsrc=)[^>]*>(.*?)</script>", re.DOTALL)
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -76,7 +82,8 @@ class Guard:
             return await refuse(scope, receive, send, *refused)
         if scope["type"] == "websocket":
             return await self.app(scope, receive, send)
-        answer = _Answer(send, policy(self.settings), is_secure=self.settings.secure)
+        kept = next((how for start, how in KEPT if scope["path"].startswith(start)), "no-store")
+        answer = _Answer(send, policy(self.settings), kept, is_secure=self.settings.secure)
         try:
             await self.app(scope, _Bounded(receive, self._body_limit(scope)), answer)
         except _TooLarge:
@@ -174,8 +181,8 @@ class _Bounded:
 class _Answer:
     """A response on its way out, with our headers on it; HTML is held until its inline scripts are known."""
 
-    def __init__(self, send: Send, plain_policy: str, *, is_secure: bool) -> None:
-        self._send, self._policy, self._is_secure = send, plain_policy, is_secure
+    def __init__(self, send: Send, plain_policy: str, kept: str, *, is_secure: bool) -> None:
+        self._send, self._policy, self._kept, self._is_secure = send, plain_policy, kept, is_secure
         self._held: Message | None = None
         self._body = b""
         self.started = False
@@ -202,7 +209,7 @@ class _Answer:
         for name, value in HEADERS.items():
             headers[name] = value
         headers["Content-Security-Policy"] = self._policy
-        headers.setdefault("Cache-Control", "no-store")
+        headers.setdefault("Cache-Control", self._kept)
         if self._is_secure:
             headers["Strict-Transport-Security"] = "max-age=31536000"
         if "server" in headers:

@@ -40,6 +40,7 @@ from vasa_core.trust.registry import Registry
 
 LOG = logging.getLogger("vasa.demo")
 STATIC = Path(__file__).resolve().parent / "static"
+GPU = Path("/dev/nvidiactl")
 SORRY = "Something went wrong on our side; try again, and tell an administrator if it stays so."
 
 
@@ -79,7 +80,9 @@ def open_services(settings: Settings) -> Services:
     accounts, queue = Accounts(registry.audit), Jobs(registry.audit, settings.limits)
     sessions = Sessions(registry.audit, settings.session_s, settings.idle_s)
     uploads = Uploads(registry, settings.limits, Rate(settings.limits.uploads_per_hour, 3600))
-    environment = {"VASA_HOME": str(registry.home), MEMORY: str(int(settings.limits.worker_bytes))}
+    environment = {"VASA_HOME": str(registry.home)}
+    if not GPU.exists():  # drivers of graphics cards map far more than they use
+        environment[MEMORY] = str(int(settings.limits.worker_bytes))
     if settings.database:
         environment["VASA_DATABASE"] = settings.database
     device = Device(

@@ -65,7 +65,7 @@ class House:
 
     def start(self, *, ready: bool = True) -> None:
         """The server as `make app` starts it; waits until its models are loaded too."""
-        here = {"VASA_HOME": str(self.home), "VASA_PORT": str(self.port), "PYTHONWARNINGS": "default"}
+        here = {"VASA_HOME": str(self.home), "VASA_PORT": str(self.port)}
         environment = {k: v for k, v in os.environ.items() if not k.startswith("VASA_")} | here | self.environment
         with self.log.open("ab") as log:
             command = [sys.executable, "-m", "demo"]

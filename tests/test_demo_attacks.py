@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import io
 import json
+import re
 import secrets
 import struct
 import threading
@@ -21,6 +22,7 @@ import numpy as np
 import pytest
 from demo_house import PASSWORD, QUICK, Browser, House, hidden_word, resident_mb, voice
 
+EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(: |$)")
 REFUSALS = (303, 400, 401, 403, 404, 405, 413, 416, 421, 422, 429)
 PUBLIC = ("/login", "/health", "/verify", "/cast/", "/voices/", "/fonts/", "/static", "/favicon.ico")
 
@@ -63,7 +65,7 @@ def _alive_and_silent(demo_house, anna, rita, mallory):
 def faults(log: str) -> list[str]:
     """What the server's log calls a fault; Gradio also logs its own refusals of impossible inputs, which are none."""
     ends = [block.splitlines() for block in log.split("Traceback (most recent call last):")[1:]]
-    said = [next((line for line in lines if line and not line.startswith(" ")), "cut off") for lines in ends]
+    said = [next((line for line in lines if EXCEPTION.match(line)), "cut off") for lines in ends]
     return [line for line in said if not line.startswith("gradio.exceptions.")]
 
 
@@ -99,8 +101,6 @@ def cookie(browser: Browser) -> dict[str, str]:
 
 def routes(tmp_path_factory) -> list[tuple[str, str]]:
     """Every route of the application, Gradio's own among them, with its parameters filled in."""
-    import re
-
     from starlette.routing import Mount
 
     from demo.server import create_app
@@ -468,11 +468,11 @@ def test_events_are_called_by_nobody_without_an_account(demo_house, events):
     assert stranger.get("/studio/gradio_api/queue/data?session_hash=abc").status_code == 401
 
 
-def test_private_events_do_for_nobody_what_is_not_theirs(demo_house, rita, mallory, events, clip):
+def test_private_events_do_for_nobody_what_is_not_theirs(demo_house, rita, mallory, events):
     """Whatever is posted to whichever event: nothing is done on somebody's behalf, nothing cancelled, nothing shown."""
     sound = rita.upload(voice(8.0), "sound").json()["upload"]
     busy = rita.post("/jobs", json={"portrait": "mei", "upload": sound, "size": 128}).json()["job"]
-    theirs = (busy, clip["clip_id"], clip["id"], "../../etc/passwd", "0" * 32)
+    theirs = (busy, "../../etc/passwd")
     for number, name, inputs in events:
         for value in theirs:
             body = {"data": [value] * inputs, "fn_index": number, "session_hash": "mallorys", "event_id": "x"}
@@ -481,7 +481,7 @@ def test_private_events_do_for_nobody_what_is_not_theirs(demo_house, rita, mallo
                 assert answer.status_code in (200, *REFUSALS, 500), (name, road, answer.status_code)
                 assert "Traceback" not in answer.text and str(demo_house.home) not in answer.text
     assert rita.finish(busy)["state"] == "done", "nobody else's event touched it"
-    assert all(job["id"] not in theirs for job in mallory.get("/jobs").json())
+    assert all(job["id"] != busy for job in mallory.get("/jobs").json())
     for job in mallory.get("/jobs").json():
         mallory.post(f"/jobs/{job['id']}/cancel")
 
