@@ -11,6 +11,7 @@ from conftest import REPOSITORY
 
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 TRAINING = ("vasa_core/world/", "vasa_core/train/")
+OPTIONAL = ("vasa_core/trust/phrase.py",)  # says by name what to install where its extra is absent
 EXTRAS = PROJECT["optional-dependencies"]
 
 
@@ -76,7 +77,7 @@ def test_no_file_names_a_package_host():
 def third_party_imports(folder: str) -> dict[str, set[str]]:
     """Top-level package -> the modules of ours that import it."""
     found: dict[str, set[str]] = {}
-    ours = {"vasa_core", *(path.stem for path in (REPOSITORY / "tests").glob("*.py"))}
+    ours = {"vasa_core", "demo", *(path.stem for path in (REPOSITORY / "tests").glob("*.py"))}
     for path in sorted((REPOSITORY / folder).glob("**/*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
@@ -86,11 +87,11 @@ def third_party_imports(folder: str) -> dict[str, set[str]]:
     return found
 
 
-@pytest.mark.parametrize("folder", ["vasa_core", "tests", "assets"])
+@pytest.mark.parametrize("folder", ["vasa_core", "demo", "tests", "assets"])
 def test_everything_imported_is_declared(folder):
     core = {name(r) for r in PROJECT["dependencies"]}
     distributions = packages_distributions()
     for package, importers in third_party_imports(folder).items():
         names = {name(d) for d in distributions.get(package, [package])}
-        at_run_time = {i for i in importers if i.startswith("vasa_core/") and not i.startswith(TRAINING)}
+        at_run_time = {i for i in importers if i.startswith("vasa_core/") and not i.startswith((*TRAINING, *OPTIONAL))}
         assert names & (core if at_run_time else set(direct())), f"{package}, imported by {sorted(importers)}"

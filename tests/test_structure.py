@@ -31,7 +31,7 @@ MEDIA_WRITERS = {
     "imwrite", "imwritemulti", "imencode", "VideoWriter", "imsave", "mimsave", "mimwrite", "get_writer", "savefig",
     "write_videofile", "write_audiofile", "write_gif", "write_images_sequence", "write_video", "add_stream",
 }  # fmt: skip
-ALLOWED_WRITERS = ("trust/release.py", "world/", "train/")
+ALLOWED_WRITERS = ("trust/release.py", "world/", "train/", "evaluate/")  # judges re-encode what they try to break
 VAGUE_NAMES = {"utils", "util", "helper", "helpers", "misc", "common", "tmp", "manager", "tools"}
 
 

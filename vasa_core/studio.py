@@ -117,8 +117,16 @@ class Studio:
             consent.check_covers(_picture(subject))
             return consent
         path = subject if isinstance(subject, str | Path) else None
-        scope = {"language": language, "emotions": emotions}
-        return grant_for(_picture(subject), path, purpose, consent, self.ask, registry=self.house.registry, **scope)
+        return grant_for(
+            _picture(subject),
+            path,
+            purpose,
+            consent,
+            self.ask,
+            registry=self.house.registry,
+            language=language,
+            emotions=emotions,
+        )
 
     def speak(
         self,

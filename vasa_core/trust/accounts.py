@@ -69,7 +69,7 @@ class Accounts:
         if role not in ROLES:
             raise BadOption(f"A role is {', '.join(ROLES[:-1])} or {ROLES[-1]}, not '{role}'.")
         password_hash = self._hasher.hash(_checked(password)) if password is not None else None
-        fields = {"id": secrets.token_hex(16), "name": name, "role": role, "disabled": False}
+        fields: dict[str, Any] = {"id": secrets.token_hex(16), "name": name, "role": role, "disabled": False}
         row = fields | {"password_hash": password_hash, "oidc_subject": oidc_subject, "created_at": datetime.now(UTC)}
         try:
             with self.audit.writing() as note:
@@ -77,7 +77,7 @@ class Accounts:
                 note("account_added", by, account=row["id"], role=role)
         except IntegrityError:
             raise BadOption(f"There is an account '{name}' already, or one with that provider's id.") from None
-        return Account(**fields)  # type: ignore[arg-type]
+        return Account(**fields)
 
     def all(self) -> list[Account]:
         """Every account, by name."""

@@ -245,7 +245,7 @@ def granted_on(record: ConsentRecord, purpose: str, pixels: str, **kept: Any) ->
 
 def _granted(**fields: Any) -> Grant:
     """The id and the mark are drawn at random: they name the grant, never the person."""
-    drawn = {"grant_id": secrets.token_hex(8), "mark": secrets.randbits(MARK_BITS)}
+    drawn: dict[str, Any] = {"grant_id": secrets.token_hex(8), "mark": secrets.randbits(MARK_BITS)}
     return Grant(**(drawn | fields), seal=_SEAL)
 
 

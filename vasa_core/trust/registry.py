@@ -530,7 +530,7 @@ def _likeness(picture: Picture) -> Likeness:
     return likeness(picture)
 
 
-def _copies(picture: Picture, rows: Collection[Mapping[str, Any]]) -> list[str]:
+def _copies(picture: Picture, rows: Collection[Mapping[Any, Any]]) -> list[str]:
     """Ids of the consents whose photo this picture is a crop or another encoding of."""
     if not rows:
         return []
@@ -572,7 +572,7 @@ def _record(connection: Connection, consent_id: str) -> ConsentRecord:
     return _as_record(row)
 
 
-def _as_record(row: Mapping[str, Any]) -> ConsentRecord:
+def _as_record(row: Mapping[Any, Any]) -> ConsentRecord:
     fields = {name: row[name] for name in ConsentRecord.__dataclass_fields__}
     for name in ("purposes", "languages", "emotions"):
         fields[name] = None if fields[name] is None else tuple(fields[name])

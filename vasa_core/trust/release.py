@@ -304,7 +304,7 @@ def _encodable(frame: Frame, index: int, label: Label, mark: Mark, ledger: Ledge
 def _luma(frame: av.VideoFrame) -> UInt8[np.ndarray, "height width"]:
     """The frame's luma plane itself, not a copy."""
     plane = frame.planes[0]
-    return np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width]
+    return np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width]
 
 
 class _Voice:

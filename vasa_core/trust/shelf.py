@@ -85,7 +85,9 @@ class Shelf:
 
     def keep_upload(self, path: Path, owner: str, kind: str, keep_for: timedelta) -> Upload:
         """Takes an uploaded file in."""
-        return self.upload(self._keep(uploads, path, "uploaded", owner, keep_for, {"owner": owner, "kind": kind}))
+        kept = self.upload(self._keep(uploads, path, "uploaded", owner, keep_for, {"owner": owner, "kind": kind}))
+        assert kept is not None  # it was kept just now
+        return kept
 
     def clip(self, clip_id: str) -> Clip:
         """The clip of this id, or ClipRefused."""
@@ -167,7 +169,7 @@ class Shelf:
             raise
         return key
 
-    def _as(self, kind: Any, row: Mapping[str, Any]) -> Any:
+    def _as(self, kind: Any, row: Mapping[Any, Any]) -> Any:
         fields = {name: row[name] for name in kind.__dataclass_fields__}
         return kind(**(fields | {"path": self.folder / row["path"]}))
 

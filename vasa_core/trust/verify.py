@@ -8,7 +8,7 @@ The visible label is not judged: it is there for eyes. Nobody is named; whoever 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -89,7 +89,7 @@ def _carries(credentials: Credentials, reading: Reading | None) -> Carries:
     return "both" if ours else "watermark"
 
 
-def _contradiction(path: Path, credentials: Credentials, known: dict[str, Any] | None, house: House) -> str | None:
+def _contradiction(path: Path, credentials: Credentials, known: Mapping[str, Any] | None, house: House) -> str | None:
     """Why the file's marks cannot be believed together; None where nothing speaks against them."""
     if credentials.seal == "tampered":
         return "TAMPERED: the file was changed after it was signed; do not trust what it says of itself."
@@ -183,7 +183,7 @@ VERDICTS = {
 
 
 def _details(
-    credentials: Credentials, reading: Reading | None, known: dict[str, Any] | None, false_alarm: float
+    credentials: Credentials, reading: Reading | None, known: Mapping[str, Any] | None, false_alarm: float
 ) -> Iterator[str]:
     yield _about_credentials(credentials)
     if reading is None:

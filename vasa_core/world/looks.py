@@ -6,6 +6,7 @@ face to face, so weights drawn for the average face are settled on the person be
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -42,11 +43,11 @@ def contact(kit: FaceKit, binding: Binding, rest: Float[Array, "vertex 3"]) -> C
     """The contact of a person, from the landmarks of lips and lids (every mode is linear, so this is exact)."""
     marks = binding.on(rest)
     modes = {name: binding.on(_mode(kit, name)) for name in ("mouthClose", "eyeBlink_L", "eyeBlink_R")}
-    middle = slice(2, 7)
-    gap, per_unit = (_gap(values, UPPER_LIP[middle], LOWER_LIP[middle]) for values in (marks, modes["mouthClose"]))
+    gap, per_unit = (_gap(values, UPPER_LIP[2:7], LOWER_LIP[2:7]) for values in (marks, modes["mouthClose"]))
     blink = {}
-    for side, upper, lower in zip(reversed(SIDES), UPPER_LIDS, LOWER_LIDS, strict=True):
-        open_cm, closing = (_gap(values, upper[2:5], lower[2:5]) for values in (marks, modes[f"eyeBlink_{side}"]))
+    for side, lids, under in zip(reversed(SIDES), UPPER_LIDS, LOWER_LIDS, strict=True):
+        over, below = list(lids[2:5]), list(under[2:5])
+        open_cm, closing = (_gap(values, over, below) for values in (marks, modes[f"eyeBlink_{side}"]))
         blink[side] = float(np.clip(-open_cm / closing, 0.5, 1.6))
     return Contact(float(np.clip(-gap / per_unit, -0.05, 0.2)), blink)
 
@@ -55,7 +56,7 @@ def _mode(kit: FaceKit, name: str) -> Array:
     return kit.expression_modes[kit.expression_index[name]].reshape(-1, 3)
 
 
-def _gap(marks: Array, upper: tuple[int, ...], lower: tuple[int, ...]) -> float:
+def _gap(marks: Array, upper: Sequence[int], lower: Sequence[int]) -> float:
     return float((marks[list(upper), 1] - marks[list(lower), 1]).mean())
 
 

@@ -76,7 +76,7 @@ def joined(meshes: list[Mesh]) -> Mesh:
     starts = np.cumsum([0] + [len(mesh.points) for mesh in meshes[:-1]])
     faces = np.concatenate([mesh.faces + start for mesh, start in zip(meshes, starts, strict=True)])
     fields = [name for name in Mesh.__dataclass_fields__ if name != "faces"]
-    return Mesh(*(np.concatenate([getattr(mesh, name) for mesh in meshes]) for name in fields), faces)
+    return Mesh(**{name: np.concatenate([getattr(mesh, name) for mesh in meshes]) for name in fields}, faces=faces)
 
 
 def tube(path: Array, radius: Array | Number, *, sides: int = 8, flat: Number = 1.0, up: Array | None = None) -> Mesh:

@@ -154,7 +154,7 @@ def flac(sound: Float[Tensor, " sample"]) -> bytes:
 
 def unflac(data: bytes) -> Float[Tensor, " sample"]:
     """The sound in those bytes."""
-    with av.open(io.BytesIO(data)) as file:
+    with av.open(io.BytesIO(data), mode="r") as file:
         pcm = np.concatenate([frame.to_ndarray()[0] for frame in file.decode(audio=0)])
     return torch.from_numpy(pcm.astype(np.float32) / 32767)
 

@@ -194,7 +194,7 @@ def golden_hour(rng: Generator) -> Place:
     """A low sun: it rakes across the face, or stands behind and makes a rim of hair."""
     side, sun, sky = side_of(rng), lamp_color(rng.uniform(2600, 3900)), lamp_color(rng.uniform(4500, 9000))
     level, ground = rng.uniform(0.4, 1.1), paint(rng, 0.05, 0.25) * sun
-    lamps: tuple = ()
+    lamps: tuple[Array, ...] = ()
     if rng.random() < 0.5:
         key = panel(side * rng.uniform(25, 75), rng.uniform(3, 15), rng.uniform(2, 7), 2.3 * sun)
         fill, back = panel(-side * 40, 20, 42, 0.35 * sky), rim(rng, -side, 0.3 * sky, 24)

@@ -539,7 +539,8 @@ class Renderer:
         )
 
     def _load(self, figure: Figure, vertices: Array) -> None:
-        kit, upper, lower = self.kit, *self.kit.landmarks[[[61, 62, 63], [67, 66, 65]]]
+        kit = self.kit
+        upper, lower = kit.landmarks[[61, 62, 63]], kit.landmarks[[67, 66, 65]]
         self.inside_seen = self.detail.inside or bool((vertices[upper, 1] - vertices[lower, 1]).max() > LIPS_SHUT)
         both = np.concatenate([vertices[kit.split_vertex], kit.normals(vertices)[kit.split_vertex]], 1)
         self.moving.write(both.astype(np.float32).tobytes())

@@ -160,10 +160,8 @@ def compared(figures: dict[str, float]) -> tuple[list[str], int, int]:
     chance = figures.get("lips.closed_by_chance", float("nan"))
     ratio = figures.get("phones.bilabial.closed", float("nan")) / max(chance, 1e-3)
     inside += ratio >= 2
-    fits = "yes" if ratio >= 2 else "NO "
-    lines.append(
-        f"{'bilabials closed over chance':34}{ratio:9.3f}   {'2 ..':>18}   {fits:3}  2.5, chance 0.37 [0.22, 0.64]"
-    )
+    verdict, theirs = "yes" if ratio >= 2 else "NO ", "2.5, chance 0.37 [0.22, 0.64]"
+    lines.append(f"{'bilabials closed over chance':34}{ratio:9.3f}   {'2 ..':>18}   {verdict:3}  {theirs}")
     return lines, inside, len(BANDS) + 1
 
 

@@ -522,10 +522,8 @@ class Cover:
         """The strands held under the hat; those that are hidden altogether are gone."""
         if self.kind in HIDING:
             return None
-        points, covered = strands.points, None
-        for _ in range(2):  # at the nape, what is pulled in moves up
-            points, under = self.held(points)
-            covered = under if covered is None else covered
+        points, covered = self.held(strands.points)
+        points, _ = self.held(points)  # at the nape, what is pulled in moves up
         keep = ~covered.all(1)
         kept = {name: getattr(strands, name)[keep] for name in ("normals", "tint", "layer", "width")}
         return replace(strands, points=points[keep], **kept)

@@ -9,7 +9,7 @@ from alembic import context
 from vasa_core.trust.schema import Moment, metadata
 
 
-def _rendered(kind: str, item: Any, autogenerate: object) -> str | bool:
+def _rendered(kind: str, item: Any, autogenerate: Any) -> Any:
     """New migrations spell our moments in SQLAlchemy's own words: a migration outlives the code of its day."""
     return "sa.DateTime(timezone=True)" if kind == "type" and isinstance(item, Moment) else False
 
