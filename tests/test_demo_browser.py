@@ -342,13 +342,13 @@ def test_a_camera_that_shows_nobody_gives_no_consent(studio):
 # ---- live -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_face_speaks_along_with_the_microphone(ada):
-    to_tab(ada, "Live")
-    live = ada.locator("vs-live")
+def test_a_face_speaks_along_with_the_microphone(studio):
+    page = studio.page("vic")
+    to_tab(page, "Live")
+    live = page.locator("vs-live")
     live.get_by_role("button", name="Start").click()
-    until(ada, "Number(document.querySelector('vs-live').dataset.frames) > 20")
-    delay = float(live.get_attribute("data-delay"))
-    assert 0.3 < delay < 8
+    until(page, "Number(document.querySelector('vs-live').dataset.frames) >= 10")
+    assert 0.3 < float(live.get_attribute("data-delay")) < 10
     expect(live.locator("[data-meter]")).to_contain_text(" s")
     picture = live.locator("canvas").evaluate(
         "canvas => [...canvas.getContext('2d').getImageData(canvas.width / 2, canvas.height / 2, 1, 1).data]"
@@ -356,6 +356,7 @@ def test_a_face_speaks_along_with_the_microphone(ada):
     assert sum(picture[:3]) > 60, "somebody is to be seen"
     live.get_by_role("button", name="Stop").click()
     expect(live.get_by_role("button", name="Start")).to_be_visible()
+    page.context.close()
 
 
 # ---- explore --------------------------------------------------------------------------------------------------------
