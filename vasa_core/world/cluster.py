@@ -24,7 +24,8 @@ def run_on_ray(work: Work, chosen: range, workers: int, address: str | None = No
     if left:
         ours = not ray.is_initialized()
         if ours:
-            many = {} if address else {"num_cpus": workers, "include_dashboard": False}
+            # one more than the actors hold, or nothing would be left to hand them their rows
+            many = {} if address else {"num_cpus": workers + 1, "include_dashboard": False}
             ray.init(address=address, runtime_env={"env_vars": ONE_THREAD}, log_to_driver=False, **many)
         try:
             made = _made(ray, work, left, workers)
