@@ -222,3 +222,12 @@ def test_what_is_asked_for_follows_from_the_false_alarms_allowed():
     assert watermark.chance(asked) == pytest.approx(watermark.BELIEVABLE, rel=1e-3)
     assert 12 * watermark.BELIEVABLE < 1e-6, "twelve looks at a long video stay below one in a million"
     assert watermark.chance(asked + 1) < watermark.chance(asked) < watermark.chance(asked - 1)
+
+
+@pytest.mark.parametrize("colour", [(255, 120, 0), (0, 0, 0), (255, 255, 255), (0, 255, 0), (1, 0, 254)])
+def test_saturated_colours_move_no_further_than_others(colour):
+    rng = np.random.default_rng(0)
+    grain = rng.integers(0, 12, (160, 160, 1))
+    picture = np.clip(np.array(colour) + grain - 6, 0, 255).astype(np.uint8)
+    marked = mark_for(0x123456789ABC, b"key", 160, 160).onto(picture)
+    assert np.abs(marked.astype(int) - picture.astype(int)).max() <= np.ceil(watermark.TEXTURE_STRENGTH) + 1

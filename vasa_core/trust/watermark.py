@@ -173,9 +173,9 @@ def _with_luma(picture, before, after):
     moved = np.empty_like(picture)
     for y in range(picture.shape[0]):
         for x in range(picture.shape[1]):
-            change = int(after[y, x]) - int(before[y, x])
+            change = np.int64(after[y, x]) - np.int64(before[y, x])  # int() would stay unsigned, and wrap below 0
             for channel in range(3):
-                moved[y, x, channel] = min(max(picture[y, x, channel] + change, 0), 255)
+                moved[y, x, channel] = min(max(np.int64(picture[y, x, channel]) + change, 0), 255)
     return moved
 
 
