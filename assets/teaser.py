@@ -17,7 +17,7 @@ from vasa_core.stream import generate_motion
 from vasa_core.studio import Studio
 from vasa_core.trust.release import release_still
 
-SITTERS = ("kofi", "mei", "henry", "clara")
+SITTERS = ("kofi", "zola", "omar", "clara")
 MOMENTS_S = (1.9, 3.1)
 TILE_PX = 256
 
@@ -34,7 +34,7 @@ def main() -> None:
         strips.append(np.hstack([studio.look(person, size=TILE_PX), *moved]))
     picture = np.vstack([np.hstack(strips[:2]), np.hstack(strips[2:])])
     grant = studio.grant(assets.FOLDER / "portraits" / f"{SITTERS[0]}.png", "look")
-    print(release_still(picture, assets.FOLDER / "teaser.jpg", grant).path)
+    print(release_still(picture, assets.FOLDER / "teaser.jpg", grant, house=studio.house).path)
 
 
 if __name__ == "__main__":
