@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 SAMPLE_WORDS = {
     "english": "Maybe my mother may bring home a bag of plums and a big bowl of blueberry porridge, "
@@ -78,3 +80,8 @@ def _time(seconds: float) -> str:
 
 def _escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def words_of(request: Mapping[str, Any]) -> str | None:
+    """The words of a clip, where they are known: typed ones, or a sample voice's."""
+    return request.get("text") or SAMPLE_WORDS.get(request.get("voice") or "")

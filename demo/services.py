@@ -21,7 +21,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.requests import HTTPConnection, Request
 
-from demo.captions import webvtt
+from demo.captions import webvtt, words_of
 from demo.consents import Consents, ConsentView
 from demo.device import Device, Progress
 from demo.jobs import UNDER_WAY, Job, Jobs
@@ -203,9 +203,8 @@ class Services:
         """What is said in a clip, as WebVTT, where the words are known."""
         self.clip(account, clip_id)
         job = self.queue.of_clip(clip_id)
-        if job is None or not job.request.get("text"):
-            return None
-        return webvtt(job.request["text"], 0.0, job.request.get("made", {}).get("duration_s", 0.0))
+        words = words_of(job.request) if job else None
+        return webvtt(words, 0.0, job.request.get("made", {}).get("duration_s", 0.0)) if job and words else None
 
     def delete_clip(self, account: Account, clip_id: str) -> None:
         """Deletes a clip; its owner and administrators may."""
@@ -398,7 +397,7 @@ class Services:
         return ClipView(
             id=clip.id, title=clip.title, made_at=clip.made_at, owner=clip.owner, servable=reason is None,
             reason=reason,
-            duration_s=made.get("duration_s", 0.0), words=request.get("text"), language=request.get("language"),
+            duration_s=made.get("duration_s", 0.0), words=words_of(request), language=request.get("language"),
         )  # fmt: skip
 
     def _forget_stills(self) -> None:

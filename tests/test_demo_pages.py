@@ -12,7 +12,7 @@ pytest.importorskip("gradio")
 import itertools
 
 from demo import cards, pages, theme, verify_page
-from demo.captions import cues, webvtt
+from demo.captions import SAMPLE_WORDS, cues, webvtt, words_of
 from demo.presets import CURVES
 from demo.services import ClipView, JobView
 from vasa_core.controls import EMOTIONS, Controls
@@ -72,6 +72,12 @@ def test_captions_break_at_sentences_and_stay_readable():
     for cue in cues(SENTENCE * 3, 0, 20):
         assert len(cue.text) <= 54
         assert not re.search(r"\. \w", cue.text) or cue.text.endswith("Or not.")
+
+
+def test_the_words_of_a_clip_are_the_typed_ones_or_the_sample_voices():
+    assert words_of({"text": "Good morning.", "voice": None}) == "Good morning."
+    assert words_of({"text": None, "voice": "french"}) == SAMPLE_WORDS["french"]
+    assert words_of({"upload": "0" * 32}) is None
 
 
 def test_webvtt_is_what_players_expect():
