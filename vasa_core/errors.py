@@ -5,7 +5,8 @@ VasaError                    exit code 1
 │   ├── BadPortrait          unreadable picture, no face, several faces, face too small, an animal
 │   ├── BadSound             unreadable, empty
 │   ├── BadOption            a value out of range, an output that cannot be written
-│   └── DamagedData          a shard of training data that is not what was written
+│   ├── DamagedData          a shard of training data that is not what was written
+│   └── NoCluster            Ray cannot start here, or nobody answers at that address
 ├── ConsentRefused           exit code 3: nobody has shown that this face may be animated
 ├── MissingWeights           exit code 4: a file of ours is missing or does not match the code
 ├── StoreFault               exit code 5: the database of consents, clips and audit cannot be used
@@ -45,6 +46,10 @@ class BadOption(BadInput):
 
 class DamagedData(BadInput):
     """Training data that is not what was written."""
+
+
+class NoCluster(BadInput):
+    """Ray cannot start here, or nobody answers at the address given."""
 
 
 class ConsentRefused(VasaError):

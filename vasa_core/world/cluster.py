@@ -10,9 +10,11 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from vasa_core.errors import MissingWeights
+from vasa_core.errors import MissingWeights, NoCluster
 from vasa_core.world import batch, shards
 from vasa_core.world.batch import ONE_THREAD, Outcome, Work
+
+ACTORS_WITHIN_S = 180  # a busy machine takes a minute to start Python twice
 
 
 def run_on_ray(work: Work, chosen: range, workers: int, address: str | None = None) -> Outcome:
@@ -24,9 +26,7 @@ def run_on_ray(work: Work, chosen: range, workers: int, address: str | None = No
     if left:
         ours = not ray.is_initialized()
         if ours:
-            # one more than the actors hold, or nothing would be left to hand them their rows
-            many = {} if address else {"num_cpus": workers + 1, "include_dashboard": False}
-            ray.init(address=address, runtime_env={"env_vars": ONE_THREAD}, log_to_driver=False, **many)
+            _start(ray, workers, address)
         try:
             made = _made(ray, work, left, workers)
         finally:
@@ -38,9 +38,20 @@ def run_on_ray(work: Work, chosen: range, workers: int, address: str | None = No
     return Outcome(made=len(left), kept=len(chosen) - len(left), units=units, seconds=time.perf_counter() - begun)
 
 
+def _start(ray: Any, workers: int, address: str | None) -> None:
+    # one more than the actors hold, or nothing would be left to hand them their rows
+    many = {} if address else {"num_cpus": workers + 1, "include_dashboard": False}
+    try:
+        ray.init(address=address, runtime_env={"env_vars": ONE_THREAD}, log_to_driver=False, **many)
+    except Exception as cause:  # Ray raises many kinds, plain ones among them
+        raise NoCluster(f"Ray could not start ({cause}): check the address, or render without --cluster.") from cause
+
+
 def _made(ray: Any, work: Any, left: list[int], workers: int) -> list[int]:
     """The numbers of the shards that Ray's workers wrote."""
-    ray.data.DataContext.get_current().enable_progress_bars = False
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.wait_for_min_actors_s = ACTORS_WITHIN_S  # or it would wait for ever for actors that cannot start
     rows = ray.data.from_items([{"shard": shard} for shard in left], override_num_blocks=len(left))
     somewhere = replace(work, folder=work.folder.resolve())  # workers start in folders of their own
     actors = ray.data.ActorPoolStrategy(size=min(workers, len(left)))
