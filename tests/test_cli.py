@@ -22,6 +22,7 @@ from vasa_core import assets, errors
 from vasa_core.__main__ import USUAL_INTENSITY, _degrees, _emotion, _run, _weights, speak
 from vasa_core.controls import Controls
 from vasa_core.latents import MOTION, Motion
+from vasa_core.stream import WHOLE
 from vasa_core.studio import Studio, at_rate
 from vasa_core.trust.consent import template
 
@@ -157,13 +158,33 @@ def test_the_face_moves_and_the_corners_do_not(first_light):
     assert np.median(moving[:40, :40]) < 2
 
 
-def test_the_same_seed_gives_the_same_video_and_another_seed_another(tmp_path, studio, portrait):
-    sound = speech(tmp_path / "s.wav", 0.6)
-    ready, one, same, other = studio.portrait(portrait), *(tmp_path / f"{n}.mp4" for n in "abc")
-    for out, seed in ((one, 3), (same, 3), (other, 4)):
-        studio.speak(ready, sound, out, HASTY, seed=seed, progress=False)
-    assert np.array_equal(frames_of(one), frames_of(same))
-    assert not np.array_equal(frames_of(one), frames_of(other))
+def test_the_same_seed_gives_the_same_frames_and_another_seed_others(studio, portrait):
+    """Before they are marked: every release bears a mark of its own."""
+    ready, sound = studio.portrait(portrait), torch.randn(9_600, generator=torch.Generator().manual_seed(0)) / 10
+    one, same, other = (
+        np.stack([moment.picture for moment in studio.stream(ready, [sound], HASTY, seed=seed, size=256, pace=WHOLE)])
+        for seed in (3, 3, 4)
+    )
+    assert len(one) == 15
+    assert np.array_equal(one, same)
+    assert not np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("chunk", [320, 4_001])
+def test_a_stream_in_chunks_of_any_length_shows_the_same_frames_at_their_times(studio, portrait, chunk):
+    ready, sound = studio.portrait(portrait), torch.randn(24_000, generator=torch.Generator().manual_seed(0)) / 10
+    whole = list(studio.stream(ready, [sound], HASTY, size=128))
+    pieces = list(studio.stream(ready, sound.split(chunk), HASTY, size=128))
+    assert [moment.second for moment in pieces] == pytest.approx([(k + 0.5) / 25 for k in range(38)])
+    assert all(np.array_equal(a.picture, b.picture) for a, b in zip(whole, pieces, strict=True))
+
+
+def test_a_stream_leaves_out_what_is_late_and_nothing_else(studio, portrait):
+    ready, sound = studio.portrait(portrait), torch.zeros(16_000)
+    whole = {moment.second: moment.picture for moment in studio.stream(ready, [sound], HASTY, size=128)}
+    some = list(studio.stream(ready, [sound], HASTY, size=128, late=lambda second: second < 0.5))
+    assert [moment.second for moment in some] == [second for second in whole if second >= 0.5]
+    assert all(np.array_equal(moment.picture, whole[moment.second]) for moment in some)
 
 
 @pytest.mark.parametrize("fps", [12, 30])

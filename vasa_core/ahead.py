@@ -11,12 +11,14 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 _PATIENCE_S = 0.1  # how soon the maker notices that nobody takes its things any more
+_FAREWELL_S = 10.0  # a maker that still works while Python ends would take the process down with it
 
 
 def made_ahead(items: Iterable[Item], depth: int = 1) -> Generator[Item, None, None]:
     """The same items in the same order, up to `depth` of them finished before they are asked for.
 
-    Closing this generator stops the maker at its next item; an error of the maker is raised where its item was due.
+    Closing this generator waits until the maker stops, at its next item. An error of the maker is raised where its item
+    was due.
     """
     ready: queue.Queue[tuple[str, object]] = queue.Queue(maxsize=depth)
     left = threading.Event()
@@ -49,3 +51,4 @@ def made_ahead(items: Iterable[Item], depth: int = 1) -> Generator[Item, None, N
             yield value  # type: ignore[misc]
     finally:
         left.set()
+        maker.join(_FAREWELL_S)
