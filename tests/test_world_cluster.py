@@ -24,9 +24,7 @@ def test_two_workers_on_ray_make_the_bytes_of_one_process(tmp_path):
         RenderWork(folder=tmp_path / name, recipe=recipe, people=2, per_shard=1, head="shipped")
         for name in ("here", "there")
     )
-    here.folder.mkdir()
-    for shard in range(2):
-        batch.write(here, shard, lambda count: None)  # in this process
+    batch.run(here, range(2), workers=1, progress=False)
     try:
         done = cluster.run_on_ray(there, range(2), workers=2)
     except NoCluster as reason:

@@ -13,7 +13,7 @@ from numpy import ndarray as Array
 from tqdm import tqdm
 
 from vasa_core.errors import BadOption, VasaError
-from vasa_core.world import batch, check, shards, sheets
+from vasa_core.world import batch, check, meant, shards, sheets
 from vasa_core.world.cast import cast
 from vasa_core.world.cluster import run_on_ray
 from vasa_core.world.facekit import facekit_path
@@ -101,6 +101,11 @@ def add_check(commands: argparse._SubParsersAction) -> None:
     one.set_defaults(run=run_check)
 
 
+def run_learn(options: argparse.Namespace) -> None:
+    shift = meant.learn(options.folders, check.mediapipe_detector())
+    print(f"landmarks move by {meant.mean_shift(shift):.2f} % of the eye distance (median)")
+
+
 def run_pack(options: argparse.Namespace) -> None:
     out = options.out or facekit_path()
     pack(options.folder, out)
@@ -132,6 +137,9 @@ def add_render(commands: argparse._SubParsersAction) -> None:
     packing.add_argument("folder", type=Path, help="its folder FaceXModel")
     packing.add_argument("--out", type=Path, help="facekit/ict_face.npz in the folder of VASA_DATA when left out")
     packing.set_defaults(run=run_pack)
+    learning = commands.add_parser("learn", help="learn from shards where MediaPipe means its landmarks to be")
+    learning.add_argument("folders", type=Path, nargs="+", help="shards of people whom `check` does not see")
+    learning.set_defaults(run=run_learn)
     verify = commands.add_parser("verify", help="compare a folder of shards with its checksums")
     verify.add_argument("folder", type=Path)
     verify.set_defaults(run=run_verify)

@@ -171,8 +171,11 @@ def pencil(picture: Array, detail: Array, seed: int = 0, brush: Number = 1.0) ->
     pigment = np.maximum(
         pigment, hatched(np.minimum(grey + 0.38, 1), np.full_like(angle, slant + 1.1), unit, rng) * 0.8
     )
-    pigment += (0.95 * (1 - grey) ** 1.3 - pigment) * (0.75 * detail)
-    pigment = np.maximum(pigment, 0.9 * ink_lines(calm) ** 0.8)
+    rubbed = float(
+        np.clip(1.15 * (1 - size / 1024), 0, 0.85)
+    )  # strokes are no finer than pixels: a small sketch is rubbed instead
+    pigment += (0.95 * (1 - grey) ** 1.3 - pigment) * np.maximum(0.75 * detail, rubbed)
+    pigment = np.maximum(pigment, (0.9 - 0.6 * rubbed) * ink_lines(calm) ** 0.8)
     pigment = np.clip(pigment * (1 + 0.25 * paper(size, rng)), 0, 1)[..., None]
     lead = np.full(3, 0.17) if seed % 2 else 0.75 * blurred(calm, 5 * unit)
     return (np.array([0.955, 0.945, 0.92]) * (1 - pigment) + lead * pigment).astype(np.float32)

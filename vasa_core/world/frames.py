@@ -43,7 +43,7 @@ class Recipe:
     seed: int = 0
     frames: int = 8  # a group
     size: int = 256  # pixels along a side
-    passes: int = 2  # averaged a picture
+    passes: int = 1  # averaged a picture
     photographs: Number = 0.6  # the share of groups that is neither painted nor drawn
 
     def settings(self) -> dict[str, Any]:

@@ -41,7 +41,7 @@ from vasa_core.world.facekit import (
 from vasa_core.world.head import load_head
 from vasa_core.world.meshes import Mesh, surface_normals
 from vasa_core.world.people import Camera, Light, Look, Panel, Person
-from vasa_core.world.truth import ALL_LANDMARKS, Truth, bind_landmarks, canonical_landmarks, iris_landmarks, seen
+from vasa_core.world.truth import ALL_LANDMARKS, Truth, bind_landmarks, iris_landmarks, meant_landmarks, seen
 
 PART_NAMES = (
     "background",
@@ -234,7 +234,7 @@ class Renderer:
         self._allocate()
         self._upload_head()
         self.lips = self._lip_mask()
-        self.binding = bind_landmarks(self.kit, canonical_landmarks())
+        self.binding = bind_landmarks(self.kit, meant_landmarks())
 
     # ---- set-up ------------------------------------------------------------------------------------------------------
     def _compile(self) -> None:

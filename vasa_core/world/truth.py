@@ -9,14 +9,25 @@ Pictures are [row, column], row 0 at the top; pixel positions are (x right, y do
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 from numpy import ndarray as Array
+from safetensors.numpy import load_file
 from scipy.spatial import cKDTree
 
 from vasa_core.assets import weights
-from vasa_core.surface import LANDMARKS, LOWER_LIDS, LOWER_LIP, UPPER_LIDS, UPPER_LIP, load_surface
+from vasa_core.surface import (
+    EYE_CORNERS,
+    LANDMARKS,
+    LIP_CORNERS,
+    LOWER_LIDS,
+    LOWER_LIP,
+    UPPER_LIDS,
+    UPPER_LIP,
+    load_surface,
+)
 from vasa_core.world.facekit import FACE, SIDES, FaceKit, Number
 
 ALL_LANDMARKS = LANDMARKS + 10
@@ -24,6 +35,7 @@ RIGHT_IRIS, LEFT_IRIS = slice(468, 473), slice(473, 478)
 """Centre, then the rim to the right, top, left and bottom of the picture; the subject's right eye comes first."""
 LIMBUS = 0.95  # MediaPipe's iris ring lies a little inside the dark border of the iris
 EXACT_CM = 0.01
+SHIFT = Path(__file__).with_name("landmark_shift.safetensors")
 VISIBLE_CM = 0.35  # a landmark at most this far behind what its pixel shows counts as seen
 DEPTH_SPREAD = 1  # pixels around it that are asked, since landmarks lie on rims
 
@@ -63,6 +75,17 @@ class Binding:
 def canonical_landmarks() -> Float[Array, "landmark=468 3"]:
     """MediaPipe's 468 face landmarks on the neutral average head, as our own shipped surface holds them (cm)."""
     return load_surface(weights("surface.safetensors")).neutral[:LANDMARKS]
+
+
+def meeting() -> frozenset[int]:
+    """Landmarks of contours that meet when mouth and eyes close: their place is exact, MediaPipe's opinion or not."""
+    lids = sum((*UPPER_LIDS, *LOWER_LIDS), ())
+    return frozenset((*lids, *UPPER_LIP, *LOWER_LIP, *LIP_CORNERS, *EYE_CORNERS[0], *EYE_CORNERS[1]))
+
+
+def meant_landmarks() -> Float[Array, "landmark=468 3"]:
+    """The canonical landmarks moved to where MediaPipe puts them on our renders (cm; `meant` learns the table)."""
+    return canonical_landmarks() + load_file(SHIFT)["shift_cm"]
 
 
 def bind_landmarks(kit: FaceKit, places: Float[Array, "landmark 3"]) -> Binding:
