@@ -82,7 +82,8 @@ def run_check(options: argparse.Namespace) -> None:
     seen = list(tqdm(check.look_at((g for path in named for g in shards.read_shard(path)), detect), unit="frame"))
     print(*check.landmark_lines(check.landmark_report(seen)), sep="\n", flush=True)
     if options.portraits:
-        ours = np.array([s.shape[:468] for s in seen if s.shape is not None and s.key.endswith("-00")])
+        first = [s for s in seen if s.shape is not None and s.key.endswith("-00") and s.photograph]
+        ours = np.array([s.shape[:468] for s in first if s.shape is not None])
         theirs = check.portrait_shapes(options.portraits, detect)
         report = check.shape_report(ours, theirs, np.random.default_rng(options.seed))
         print(*check.shape_lines(report), sep="\n", flush=True)

@@ -71,6 +71,7 @@ class Seen:
     offset: Float[Array, "landmark 2"] | None  # found minus true, in eye distances, along and across the eyes' line
     visible: Bool[Array, " landmark"]
     shape: Float[Array, "landmark 3"] | None
+    photograph: bool = True  # neither painted nor drawn, hence with no cartoon's proportions
 
 
 def eye_distance(landmarks: Float[Array, "landmark 2"]) -> float:
@@ -96,6 +97,7 @@ def look_at(groups: Iterable[shards.Group], detect: Detector) -> Iterator[Seen]:
                 offset=offset,
                 visible=group.visible[k],
                 shape=found,
+                photograph=not group.drawn.get("scene", {}).get("style", {}).get("amount", 0),
             )
 
 

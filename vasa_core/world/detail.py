@@ -45,14 +45,14 @@ def detail_for(size: int) -> Detail:
     if size >= 1024:
         return FINE
     return Detail(
-        shadow_tile=int(np.clip(1.5 * size, 192, 1024)),
+        shadow_tile=int(np.clip(size, 192, 1024)),
         thinnest=0.45,
         hair_pixel=1.8 if size < 384 else 1.0,
         hair_segments=round(max(12, size / 20)),
         segments=3 if size < 384 else 5,
         shadow_cell=128 / size,
         inside=False,
-        oversample=1.25,
+        oversample=1.125,
         faintest=0.04,
         still_lights=True,
     )
