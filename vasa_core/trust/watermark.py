@@ -34,8 +34,8 @@ FLAT_STRENGTH = 1.15
 """On smooth skin and walls. With 1.4 a wall enlarged twice looks faintly blotchy; with 0.8 a re-upload through VP9 at
 360p comes close to what the code can mend."""
 
-TEXTURE_STRENGTH = 3.0
-STRENGTH_A_DEVIATION = 0.3
+TEXTURE_STRENGTH = 5.0
+STRENGTH_A_DEVIATION = 0.5
 CELL_PX = 8
 EDGE = 1.4
 """Steepens the way from chip to chip: more of the pattern stands at full strength."""
@@ -207,6 +207,8 @@ WORKING_PX = 6 * LATTICE
 SMALLEST_SCALE, LARGEST_SCALE, SCALE_STEP = 0.7, 1.7, 1.008
 FINE_STEPS = tuple(1 + step / 1000 for step in range(-5, 6))
 CANDIDATES = 4
+FOR_PLACE, FOR_PAYLOAD = 1.0, 0.5
+SPECTRUM_BLUR = 4.0
 BELIEVABLE = 1e-8
 
 
@@ -262,7 +264,7 @@ def _places(picture: Plane, found: Layout) -> list[_Place]:
     places = []
     for mirrored, side in sides:
         for scale in scales():
-            signal = _folded(_halved(host_suppressed(side, scale)), CHIP_PX // 2)
+            signal = whitened(_folded(_halved(host_suppressed(side, scale)), CHIP_PX // 2), FOR_PLACE)
             places.append(_Place(float(_correlation(signal, template).max()), scale, mirrored))
     return sorted(places, key=lambda place: -place.known)[:CANDIDATES]
 
@@ -273,11 +275,11 @@ def _read_at(picture: Plane, place: _Place, found: Layout, frames: int) -> Readi
     template = _template(found, CHIP_PX)
     best = (-math.inf, place.scale, np.zeros((LATTICE, LATTICE)))
     for step in FINE_STEPS:
-        signal = _folded(host_suppressed(side, place.scale * step), CHIP_PX)
-        likeness = _correlation(signal, template)
+        folded = _folded(host_suppressed(side, place.scale * step), CHIP_PX)
+        likeness = _correlation(whitened(folded, FOR_PLACE), template)
         row, column = np.unravel_index(int(likeness.argmax()), likeness.shape)
         if likeness[row, column] > best[0]:
-            chips = _blocks(np.roll(signal, (-row, -column), (0, 1)), CHIP_PX)
+            chips = _blocks(np.roll(whitened(folded, FOR_PAYLOAD), (-row, -column), (0, 1)), CHIP_PX)
             best = (float(likeness[row, column]), place.scale * step, chips)
     return _reading(*best, found, frames)
 
@@ -344,6 +346,18 @@ def _folded(signal: Signal, chip_px: int) -> Float[np.ndarray, "tile tile"]:
     padded = np.zeros((rows * tile, columns * tile))
     padded[: signal.shape[0], : signal.shape[1]] = signal
     return padded.reshape(rows, tile, columns, tile).sum(axis=(0, 2))
+
+
+def whitened(signal: Float[np.ndarray, "tile tile"], share: float) -> Float[np.ndarray, "tile tile"]:
+    """The signal with its spectrum divided by this power of its own smoothed power: 0.5 makes it even.
+
+    The mark's spectrum is even; what a still background leaves after folding, shelves or leaves or a shirt's checks, is
+    not. Before a correlation with known chips 1 is best (the matched filter in coloured noise), for chips one by one 0.5.
+    """
+    spectrum = np.fft.fft2(signal)
+    power = np.fft.fftshift(np.abs(spectrum) ** 2)
+    power = np.fft.ifftshift(cv2.GaussianBlur(power, (0, 0), SPECTRUM_BLUR))
+    return np.fft.ifft2(spectrum / (power + 1e-9 * power.max() + 1e-12) ** share).real
 
 
 def _blocks(signal: Float[np.ndarray, "tile tile"], chip_px: int) -> Tile:
