@@ -162,7 +162,7 @@ def test_quality_is_above_42_db_in_every_frame(portrait):
     plane = luma(as_video(portrait)).copy()
     before = plane.astype(float)
     mark_for(PAYLOAD, KEY, 512, 512).into_luma(plane)
-    assert 10 * np.log10(255**2 / ((plane - before) ** 2).mean()) > 45
+    assert 10 * np.log10(255**2 / ((plane - before) ** 2).mean()) > 43
 
 
 # ---- reading ------------------------------------------------------------------------------------------------------
