@@ -209,7 +209,7 @@ FINE_STEPS = tuple(1 + step / 1000 for step in range(-5, 6))
 CANDIDATES = 4
 FOR_PLACE, FOR_PAYLOAD = 1.0, 0.5
 SPECTRUM_BLUR = 4.0
-BELIEVABLE = 1e-8
+BELIEVABLE = 1e-10
 
 
 def read(lumas: Iterable[Luma], key: bytes) -> Reading | None:
