@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
 import signal
@@ -364,6 +365,13 @@ def test_a_grant_for_another_portrait_does_not_serve(tmp_path, studio, grant, po
         studio.speak(portrait, write_wav(tmp_path / "s.wav", np.zeros(1600)), tmp_path / "v.mp4", consent=grant())
 
 
+def anything_in(folder) -> bool:
+    """Whether a file there has content; one that goes away while it is looked at has none."""
+    with contextlib.suppress(FileNotFoundError):
+        return any(path.stat().st_size for path in folder.iterdir())
+    return False
+
+
 def test_interrupting_leaves_nothing(tmp_path, portrait):
     sound = write_wav(tmp_path / "long.wav", np.zeros(16_000 * 20))
     out = tmp_path / "out"
@@ -372,7 +380,7 @@ def test_interrupting_leaves_nothing(tmp_path, portrait):
         cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not (out.is_dir() and any(p.stat().st_size for p in out.iterdir())):
+    while time.monotonic() < deadline and not anything_in(out):
         time.sleep(0.05)
     running.send_signal(signal.SIGINT)
     _, complaint = running.communicate(timeout=30)
