@@ -369,7 +369,7 @@ class Registry:
             raise ConsentRefused("There is no such consent for whoever asks.", "unknown_consent")
         found = [row["id"] for row in rows if row["pixels_sha256"] == pixels] or _copies(picture, rows)
         if not found and consent_id is not None:
-            raise ConsentRefused("The consent is for another picture.", "other_portrait")
+            raise ConsentRefused("The consent is for another picture; ask for one for this portrait.", "other_portrait")
         if not found:
             raise ConsentRefused("Nobody has recorded a consent for this portrait; record one first.", "no_consent")
         return found
