@@ -68,14 +68,14 @@ def encode_landmarks(
     observed = (landmarks[:LANDMARKS] - centre_px) * (1, -1)
     depth = np.zeros(LANDMARKS)
     prior = np.concatenate([np.ones(IDENTITY), np.full(EXPRESSION, DYNAMICS_SPREAD**-2)])
-    openings = _openings()
+    pairs = openings()
     for _ in range(ROUNDS):
         flat = observed * (1 - depth / CAMERA_DISTANCE_CM)[:, None]  # perspective undone at the current depths (POSIT)
         vertices = neutral + np.tensordot(codes, basis, 1)
         scale, rows, shift = _scaled_pose(vertices, flat)
         design = np.einsum("ij,kvj->kvi", rows, basis)
         target = (flat - shift) / scale - neutral @ rows.T
-        codes = _regularised(design, target, openings, prior)
+        codes = _regularised(design, target, pairs, prior)
         turned = np.vstack([rows, np.cross(rows[0], rows[1])])
         depth = (neutral + np.tensordot(codes, basis, 1)) @ turned[2]
     vertices = neutral + np.tensordot(codes, basis, 1)
@@ -86,7 +86,7 @@ def encode_landmarks(
     seen = camera.project(vertices.astype(np.float32) @ matrix.T + translation)[:, :2]
     dynamics = np.zeros(DYNAMICS, np.float32)
     dynamics[:EXPRESSION] = codes[IDENTITY:]
-    dynamics[EXPRESSION:] = _gaze(landmarks, matrix, float(scale))
+    dynamics[EXPRESSION:] = gaze_in_head(landmarks, matrix, float(scale))
     return FaceCodes(
         camera=camera,
         rotation=matrix,
@@ -97,7 +97,7 @@ def encode_landmarks(
     )
 
 
-def _openings() -> np.ndarray:
+def openings() -> np.ndarray:
     """Pairs of landmarks (upper, lower) whose distance is an opening."""
     uppers = [*UPPER_LIP, *UPPER_LIDS[0], *UPPER_LIDS[1]]
     lowers = [*LOWER_LIP, *LOWER_LIDS[0], *LOWER_LIDS[1]]
@@ -124,7 +124,7 @@ def _regularised(design: np.ndarray, target: np.ndarray, openings: np.ndarray, p
     return np.linalg.solve(a.T @ a + np.diag(prior) * 4, a.T @ b)
 
 
-def _gaze(landmarks: np.ndarray, matrix: np.ndarray, scale: float) -> np.ndarray:
+def gaze_in_head(landmarks: np.ndarray, matrix: np.ndarray, scale: float) -> np.ndarray:
     """Eye-in-head yaw and pitch: the irises' offset from the middle of the lid corners over the eyeball's radius."""
     offsets = []
     for iris, (outer, inner) in zip(IRIS_CENTRES, EYE_CORNERS, strict=True):
