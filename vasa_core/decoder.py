@@ -9,6 +9,7 @@ background that stays still.
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -21,6 +22,7 @@ from vasa_core.landmarks import CROP_PX
 from vasa_core.latents import EXPRESSION
 from vasa_core.mouth import draw_mouth, mouth_light, seat_cavity
 from vasa_core.portrait import RIM_REACH_SHARE, SHEET_CELLS, Portrait, sample_volume
+from vasa_core.sight import CANONICAL_CM, Mesh, Sight, coarse_planes, fine_planes
 from vasa_core.surface import EYE_CORNERS, LIP_CORNERS, UPPER_LIDS, UPPER_LIP, Surface
 
 EXPRESSION_REACH_SHARE = 0.45
@@ -65,6 +67,30 @@ def opening(points: Float[np.ndarray, "vertex 2"], upper: np.ndarray, lower: np.
     crossed = (above[:, 1] > below[:, 1])[:, None]
     middle = (above + below) / 2
     return np.concatenate([np.where(crossed, middle, above), np.where(crossed, middle, below)[::-1]])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pose:
+    """Where everything is in one frame. Vertices: canonical (cm), in front of the camera (cm), on the crop (px, px,
+    cm)."""
+
+    head_pose: Float[np.ndarray, " pose=6"]
+    facial_dynamics: Float[np.ndarray, " dynamics=50"]
+    canonical: Float[np.ndarray, "vertex 3"]
+    posed: Float[np.ndarray, "vertex 3"]
+    projected: Float[np.ndarray, "vertex 3"]
+    sheet: Float[np.ndarray, "sheet 3"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Warp:
+    """The portrait's own pixels where a pose carries them, over the background, and what is known of each pixel."""
+
+    picture: UInt8[np.ndarray, "512 512 3"]
+    alpha: Float[np.ndarray, "512 512"]
+    backward: Float[np.ndarray, "512 512 2"]
+    face: Float[np.ndarray, "512 512 2"]
+    """How much the face wins over the sheet, and how well the portrait shows this skin."""
 
 
 class Decoder:
@@ -115,6 +141,7 @@ class Decoder:
 
     def _sheet_attributes(self) -> None:
         portrait = self.portrait
+        self.sheet_canonical = (portrait.sheet_points - portrait.translation) @ portrait.rotation
         self.sheet_px = np.ascontiguousarray(self.camera.project(portrait.sheet_points)[:, :2])
         n = SHEET_CELLS + 1
         grid = np.arange(n * n).reshape(n, n)
@@ -137,27 +164,71 @@ class Decoder:
         self, head_pose: Float[np.ndarray, " pose=6"], facial_dynamics: Float[np.ndarray, " dynamics=50"]
     ) -> UInt8[np.ndarray, "512 512 3"]:
         """The 512-pixel frame under this motion, relative to the portrait's own pose and resting face."""
+        return self.warped(self.pose(head_pose, facial_dynamics)).picture
+
+    def pose(self, head_pose: Float[np.ndarray, " pose=6"], facial_dynamics: Float[np.ndarray, " dynamics=50"]) -> Pose:
+        """Every vertex under this motion."""
         canonical = self._deformed(facial_dynamics)
         posed = self._moved(self.portrait.posed(canonical), head_pose)
         projected = self.camera.project(posed)
-        sheet = self._sheet(canonical, projected, head_pose)
-        frame = self._pixels(projected, sheet, self._trusted(head_pose))
-        lips = opening(projected[:, :2], *self.lip_paths)
-        draw_mouth(frame, self.surface, self.light, canonical, posed, projected, lips)
-        shift = gaze_shift_px(facial_dynamics[EXPRESSION:], self.portrait.rotation, self.camera.scale_px)
-        for k, paths in enumerate(self.lid_paths):
+        return Pose(
+            head_pose=head_pose,
+            facial_dynamics=facial_dynamics,
+            canonical=canonical,
+            posed=posed,
+            projected=projected,
+            sheet=self._sheet(canonical, projected, head_pose),
+        )
+
+    def warped(self, pose: Pose) -> Warp:
+        """The frame made of the portrait's own pixels alone, mouth and eyes drawn into it."""
+        warp = self._pixels(pose.projected, pose.sheet, self._trusted(pose.head_pose))
+        frame, projected = warp.picture, pose.projected
+        lips = self.mouth_opening(projected)
+        draw_mouth(frame, self.surface, self.light, pose.canonical, pose.posed, projected, lips)
+        gaze = pose.facial_dynamics[EXPRESSION:]
+        shift = gaze_shift_px(gaze, self.portrait.rotation, self.camera.scale_px)
+        for k, (paths, opened) in enumerate(zip(self.lid_paths, self.eye_openings(projected), strict=True)):
             upper, lower = (projected[path, :2] for path in paths)
-            shut = 1 - float((lower - upper)[:, 1].sum()) / self.lids_open_px[k]
-            draw_lid(
-                frame,
-                upper,
-                projected[list(LID_FOLDS[k]), :2],
-                self.lid_skin[k],
-                self.lashes[k],
-                min(max(shut, 0.0), 1.0),
-            )
-            draw_eye(frame, self.eyes[k], opening(projected[:, :2], *paths), self._eye_transform(k, head_pose), shift)
-        return frame
+            shut = min(max(1 - float((lower - upper)[:, 1].sum()) / self.lids_open_px[k], 0.0), 1.0)
+            fold = projected[list(LID_FOLDS[k]), :2]
+            draw_lid(frame, upper, fold, self.lid_skin[k], self.lashes[k], shut)
+            draw_eye(frame, self.eyes[k], opened, self._eye_transform(k, pose.head_pose), shift)
+        return warp
+
+    def sight(self, pose: Pose, warp: Warp) -> Sight:
+        """What is known of each pixel of the warped frame."""
+        openings = self.mouth_opening(pose.projected), self.eye_openings(pose.projected)
+        return Sight(fine=fine_planes(warp.alpha, warp.face, *openings), coarse=coarse_planes(*self.meshes(pose)))
+
+    def meshes(self, pose: Pose) -> tuple[Mesh, Mesh]:
+        """Sheet and face as the coarse planes see them."""
+        posed = np.ascontiguousarray(pose.posed[self.face])
+        normals = vertex_normals(posed, self.triangles)
+        face_told = [self.face_attributes[:, 4:] / CANONICAL_CM, normals, self.source_normals, np.ones((len(posed), 1))]
+        sheet_weight = self.portrait.sheet_head_weight[:, None]
+        sheet_told = [self.sheet_canonical / CANONICAL_CM, np.zeros((len(sheet_weight), 6)), sheet_weight]
+        sheet = Mesh(
+            points=pose.sheet,
+            triangles=self.sheet_triangles,
+            source_px=self.sheet_px,
+            told=np.concatenate(sheet_told, 1).astype(np.float32),
+        )
+        face = Mesh(
+            points=pose.projected[self.face],
+            triangles=self.triangles,
+            source_px=self.source_px,
+            told=np.concatenate(face_told, 1).astype(np.float32),
+        )
+        return sheet, face
+
+    def mouth_opening(self, projected: Float[np.ndarray, "vertex 3"]) -> Float[np.ndarray, "n 2"]:
+        """The contour between the lips (px)."""
+        return opening(projected[:, :2], *self.lip_paths)
+
+    def eye_openings(self, projected: Float[np.ndarray, "vertex 3"]) -> list[Float[np.ndarray, "n 2"]]:
+        """The contours between the lids (px), first of the eye on the left of the picture."""
+        return [opening(projected[:, :2], *paths) for paths in self.lid_paths]
 
     def _deformed(self, facial_dynamics: np.ndarray) -> np.ndarray:
         """All vertices, canonical: the resting face displaced, lips and lids in contact."""
@@ -192,7 +263,7 @@ class Decoder:
         attributes[:, 3] = 1 - (1 - attributes[:, 3]) * np.clip(turned_in, 0, 1)
         return attributes
 
-    def _pixels(self, face_px: np.ndarray, sheet_px: np.ndarray, attributes: np.ndarray) -> np.ndarray:
+    def _pixels(self, face_px: np.ndarray, sheet_px: np.ndarray, attributes: np.ndarray) -> Warp:
         """The portrait's pixels through the backward map, hidden skin from the appearance volume, over the
         background."""
         portrait = self.portrait
@@ -213,7 +284,10 @@ class Decoder:
         alpha = cv2.remap(portrait.matte, backward[..., 0], backward[..., 1], cv2.INTER_LINEAR, borderValue=0)
         if self.hidden_exists:
             self._show_hidden(seen[region], face)
-        return cv2.blendLinear(seen, portrait.background, alpha, 1 - alpha)
+        known = np.zeros((size, size, 2), np.float32)
+        known[region] = face[..., 2:4]
+        picture = cv2.blendLinear(seen, portrait.background, alpha, 1 - alpha)
+        return Warp(picture=picture, alpha=alpha, backward=backward, face=known)
 
     def _show_hidden(self, seen: np.ndarray, face: np.ndarray) -> None:
         """Skin the portrait does not show, from the volume at its canonical place."""

@@ -67,7 +67,7 @@ def crop_face(picture: UInt8[np.ndarray, "height width 3"]) -> FaceCrop:
     """The 512-pixel crop around the one face, with landmarks found again in it for precision."""
     coarse = find_face(picture)
     transform = _crop_transform(coarse, picture.shape[1], picture.shape[0])
-    crop = _cut(picture, transform)
+    crop = cut(picture, transform)
     again = _meshes(crop)
     landmarks = again[0] if again else coarse @ transform[:, :2].T + transform[:, 2]
     landmarks = widen_lids(crop, landmarks)
@@ -178,7 +178,7 @@ def _meshes_after_detection(picture: np.ndarray) -> list[np.ndarray]:
         side = 2.0 * max(box.width * width, box.height * height)
         scale = CROP_PX / side
         transform = np.concatenate([np.eye(2) * scale, (CROP_PX / 2 - centre * scale)[:, None]], 1)
-        found = _meshes(_cut(picture, transform))
+        found = _meshes(cut(picture, transform))
         faces += [(f - transform[:, 2]) / scale for f in found[:1]]
     return faces
 
@@ -198,7 +198,7 @@ def _crop_transform(face: np.ndarray, width: int, height: int) -> np.ndarray:
     return np.concatenate([np.eye(2) * scale, (CROP_PX / 2 - centre * scale)[:, None]], 1)
 
 
-def _cut(picture: np.ndarray, transform: np.ndarray) -> np.ndarray:
+def cut(picture: np.ndarray, transform: np.ndarray) -> np.ndarray:
     """The crop; where it leaves the picture, the picture continues mirrored and softened, never as streaks."""
     shrink = transform[0, 0] < 1
     flags = cv2.INTER_AREA if shrink else cv2.INTER_CUBIC
