@@ -17,8 +17,8 @@ MODULES = sorted(p for p in PACKAGE.glob("**/*.py") if "migrations" not in p.par
 ORDER = """
     errors clock latents assets ledger ahead geometry
     pictures audio landmarks surface diffusion
-    encoders speech controls motion sampler blinks
-    portrait following contact eyes mouth sight decoder render stream
+    footage encoders speech controls motion sampler blinks
+    sight refinement portrait following driving contact eyes mouth mending decoder render stream
     trust trust.chain trust.schema trust.store trust.audit trust.accounts trust.consent
     trust.likeness trust.phrase trust.evidence trust.capture trust.shelf trust.registry
     trust.authority trust.house trust.label trust.codeword trust.watermark trust.credentials trust.release trust.verify

@@ -19,10 +19,12 @@ from vasa_core.contact import Contact
 from vasa_core.eyes import LID_FOLDS, draw_eye, draw_lid, gaze_shift_px, lash_colours, lid_skin, lift_eye
 from vasa_core.geometry import NECK_PIVOT_CM, empty_depth, rasterise, rotation, vertex_normals
 from vasa_core.landmarks import CROP_PX
-from vasa_core.latents import EXPRESSION
+from vasa_core.latents import DYNAMICS, EXPRESSION, POSE
+from vasa_core.mending import Mending
 from vasa_core.mouth import draw_mouth, mouth_light, seat_cavity
 from vasa_core.portrait import RIM_REACH_SHARE, SHEET_CELLS, Portrait, sample_volume
-from vasa_core.sight import CANONICAL_CM, Mesh, Sight, coarse_planes, fine_planes
+from vasa_core.refinement import FaceNetworks
+from vasa_core.sight import CANONICAL_CM, Mesh, Sight, coarse_planes, depth_seen, fine_planes
 from vasa_core.surface import EYE_CORNERS, LIP_CORNERS, UPPER_LIDS, UPPER_LIP, Surface
 
 EXPRESSION_REACH_SHARE = 0.45
@@ -96,7 +98,8 @@ class Warp:
 class Decoder:
     """Holds what one portrait needs for every frame; `frame` is a pure function of the motion."""
 
-    def __init__(self, portrait: Portrait, surface: Surface) -> None:
+    def __init__(self, portrait: Portrait, surface: Surface, networks: FaceNetworks | None = None) -> None:
+        """Without `networks` frames are made of the portrait's own pixels alone: what refinement is measured by."""
         self.portrait, self.surface, self.camera = portrait, surface, portrait.camera
         self.face = surface.parts["face"]
         source = surface.vertices(portrait.identity_code, portrait.facial_dynamics)
@@ -117,6 +120,7 @@ class Decoder:
         self.lid_skin = lid_skin(portrait.crop, portrait.landmarks)
         self.lashes = lash_colours(portrait.crop, [at[upper] for upper, _ in self.lid_paths])
         self.person_pixels = unmixed(portrait.crop, portrait.background, portrait.matte)
+        self.mending = Mending(portrait, self._depth(), networks) if networks else None
 
     # --- made once ----------------------------------------------------------------------------------------------------
 
@@ -158,13 +162,20 @@ class Decoder:
         self.expression_reach = (_fade(away / EXPRESSION_REACH_SHARE) * body)[:, None].astype(np.float32)
         self.rim_reach = (_fade(away / RIM_REACH_SHARE) * portrait.sheet_body_weight)[:, None].astype(np.float32)
 
+    def _depth(self) -> np.ndarray:
+        """What the unmoved portrait shows, in cm towards the camera."""
+        still = self.pose(np.zeros(POSE, np.float32), np.zeros(DYNAMICS, np.float32))
+        return depth_seen(self.meshes(still))
+
     # --- made for every frame -----------------------------------------------------------------------------------------
 
     def frame(
         self, head_pose: Float[np.ndarray, " pose=6"], facial_dynamics: Float[np.ndarray, " dynamics=50"]
     ) -> UInt8[np.ndarray, "512 512 3"]:
         """The 512-pixel frame under this motion, relative to the portrait's own pose and resting face."""
-        return self.warped(self.pose(head_pose, facial_dynamics)).picture
+        pose = self.pose(head_pose, facial_dynamics)
+        warp = self.warped(pose)
+        return self.mending(warp.picture, self.sight(pose, warp)) if self.mending else warp.picture
 
     def pose(self, head_pose: Float[np.ndarray, " pose=6"], facial_dynamics: Float[np.ndarray, " dynamics=50"]) -> Pose:
         """Every vertex under this motion."""

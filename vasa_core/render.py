@@ -12,6 +12,7 @@ from vasa_core.decoder import Decoder
 from vasa_core.landmarks import CROP_PX
 from vasa_core.latents import Motion
 from vasa_core.portrait import Portrait
+from vasa_core.refinement import FaceNetworks
 from vasa_core.surface import Surface
 
 FRONT_TURN_RAD = float(np.deg2rad(40))
@@ -24,10 +25,14 @@ SEAM_PX = 14
 
 
 def render_frames(
-    portrait: Portrait, moments: Iterable[Motion], surface: Surface, size: int = CROP_PX
+    portrait: Portrait,
+    moments: Iterable[Motion],
+    surface: Surface,
+    size: int = CROP_PX,
+    networks: FaceNetworks | None = None,
 ) -> Iterator[UInt8[np.ndarray, "size size 3"]]:
     """The frames of a motion that arrives in stretches of any length, one frame at a time."""
-    decoder = Decoder(portrait, surface)
+    decoder = Decoder(portrait, surface, networks)
     for motion in moments:
         for head_pose, facial_dynamics in poses(motion):
             yield resized(decoder.frame(within_view(head_pose, portrait), facial_dynamics), size)
@@ -61,9 +66,10 @@ def render_frame(
     facial_dynamics: Float[np.ndarray, " dynamics=50"],
     surface: Surface,
     size: int = CROP_PX,
+    networks: FaceNetworks | None = None,
 ) -> UInt8[np.ndarray, "size size 3"]:
     """One still under this pose and expression."""
-    return resized(Decoder(portrait, surface).frame(head_pose, facial_dynamics), size)
+    return resized(Decoder(portrait, surface, networks).frame(head_pose, facial_dynamics), size)
 
 
 def resized(frame: UInt8[np.ndarray, "h w 3"], size_px: int) -> UInt8[np.ndarray, "size size 3"]:

@@ -1,0 +1,222 @@
+"""The learned half of the decoder: an appearance volume lifted from the portrait, and the network that mends the warp.
+
+`Appearance` turns the portrait's crop into features and carries them into canonical space where the surface says they
+lie (the paper's V^app, section 3.1; MegaPortraits' appearance encoder): what one side of the face shows, the other may
+borrow. `Refinement` sees the bare warp, the unmoved portrait, the sight of the geometry and the features found at each
+pixel's canonical place; it answers with a blend of three sources, warped, unmoved and painted, a small residual flow,
+and a gain that follows the light. Pictures inside are 256 pixels, -1 to 1; the blend is done at full resolution.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from vasa_core.errors import MissingWeights
+from vasa_core.geometry import CAMERA_DISTANCE_CM
+from vasa_core.landmarks import CROP_PX
+from vasa_core.sight import CANONICAL_CM, COARSE, FINE
+
+FEATURES = 16
+VOLUME = (16, 32, 32)
+"""Depth, height, width of the appearance volume."""
+
+VOLUME_LOW_CM = (-11.0, -13.0, -9.0)
+VOLUME_HIGH_CM = (11.0, 13.0, 13.5)
+SHELL_CM = 1.8
+"""A voxel this far before or behind what the portrait shows takes e^-1 of its features."""
+
+WIDTHS = (32, 72, 128, 160)
+"""Channels at 128, 64, 32 and 16 pixels."""
+
+FLOW_PX = 6.0
+"""The residual flow reaches this far, in pixels of 256."""
+
+GAIN = 0.6
+WARP_FIRST = 2.0
+"""Logit by which the warp leads before anything is learned."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What a portrait shows and under which camera, for a batch of portraits."""
+
+    crop: Float[Tensor, "batch 3 256 256"]
+    matte: Float[Tensor, "batch 1 256 256"]
+    depth: Float[Tensor, "batch 1 128 128"]  # cm towards the camera
+    rotation: Float[Tensor, "batch 3 3"]
+    translation: Float[Tensor, "batch 3"]
+    scale_px: Float[Tensor, " batch"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """How a frame is put together from its three sources."""
+
+    logits: Float[Tensor, "batch 3 high wide"]
+    painted: Float[Tensor, "batch 3 high wide"]
+    flow: Float[Tensor, "batch 2 quarter_high quarter_wide"]  # pixels of 256
+    gain: Float[Tensor, "batch 3 quarter_high quarter_wide"]  # logarithm
+
+
+class Residual(nn.Module):
+    """x + conv(silu(conv(silu(x)))), starting as the identity."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first, self.second = (nn.Conv2d(width, width, 3, 1, 1) for _ in range(2))
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(self.second.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.second(F.silu(self.first(F.silu(x))))
+
+
+class Appearance(nn.Module):
+    """Portrait to appearance volume; once a portrait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encode = nn.Sequential(
+            nn.PixelUnshuffle(4), nn.Conv2d(64, 48, 3, 1, 1), Residual(48), nn.Conv2d(48, FEATURES, 3, 1, 1)
+        )
+        self.complete = nn.Sequential(
+            nn.Conv3d(2 * (FEATURES + 1), 24, 3, 1, 1), nn.SiLU(), nn.Conv3d(24, FEATURES, 3, 1, 1)
+        )
+        self.register_buffer("voxels", _voxels(), persistent=False)
+
+    def forward(self, seen: Seen) -> Float[Tensor, "batch feature deep high wide"]:
+        features = self.encode(torch.cat([seen.crop, seen.matte], 1)).float()
+        lifted = self.lift(features, seen)
+        both = torch.cat([lifted, lifted.flip(-1)], 1)  # faces are nearly symmetric
+        return self.complete(both).float() + lifted[:, :FEATURES]
+
+    def lift(
+        self, features: Float[Tensor, "batch feature 64 64"], seen: Seen
+    ) -> Float[Tensor, "batch lifted=17 deep high wide"]:
+        """Features at the voxels that the portrait shows, and how well it shows them."""
+        points = self.voxels @ seen.rotation.transpose(1, 2) + seen.translation[:, None]
+        scale = seen.scale_px[:, None] / (1 - points[..., 2] / CAMERA_DISTANCE_CM)
+        half = CROP_PX / 2
+        grid = torch.stack([scale * points[..., 0], -scale * points[..., 1]], -1)[:, None] / half
+        depth = F.grid_sample(seen.depth, grid, align_corners=False, padding_mode="border")[:, 0, 0]
+        shown = torch.exp(-(((points[..., 2] - depth) / SHELL_CM) ** 2)) * (grid[:, 0].abs() < 1).all(-1)
+        values = F.grid_sample(features, grid, align_corners=False, padding_mode="border")[:, :, 0]
+        lifted = torch.cat([values * shown[:, None], shown[:, None]], 1)
+        return lifted.reshape(len(lifted), FEATURES + 1, *VOLUME)
+
+
+def _voxels() -> Float[Tensor, "voxel 3"]:
+    """Middles of the voxels (cm), width fastest; height runs downwards."""
+    axes = [
+        torch.linspace(low, high, n) for low, high, n in zip(VOLUME_LOW_CM, VOLUME_HIGH_CM, VOLUME[::-1], strict=True)
+    ]
+    z, y, x = torch.meshgrid(axes[2], axes[1].flip(0), axes[0], indexing="ij")
+    return torch.stack([x, y, z], -1).reshape(-1, 3)
+
+
+def found_at(
+    volume: Float[Tensor, "batch feature deep high wide"], canonical: Float[Tensor, "batch 3 high2 wide2"]
+) -> Float[Tensor, "batch feature high2 wide2"]:
+    """Features of the volume at canonical places (in units of CANONICAL_CM), clamped at its walls."""
+    low = torch.tensor(VOLUME_LOW_CM, device=volume.device) / CANONICAL_CM
+    high = torch.tensor(VOLUME_HIGH_CM, device=volume.device) / CANONICAL_CM
+    grid = (canonical.permute(0, 2, 3, 1) - low) / (high - low) * 2 - 1
+    grid = grid * torch.tensor([1.0, -1.0, 1.0], device=volume.device)
+    return F.grid_sample(volume, grid[:, None], align_corners=True, padding_mode="border")[:, :, 0]
+
+
+class Refinement(nn.Module):
+    """Bare warp, portrait, sight and features in; how to put the frame together out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        a, b, c, d = WIDTHS
+        self.stem = nn.Conv2d(4 * (6 + len(FINE)) + len(COARSE) + FEATURES, a, 3, 1, 1)
+        self.down = nn.ModuleList([nn.Conv2d(m, n, 3, 2, 1) for m, n in ((a, b), (b, c), (c, d))])
+        self.enter = nn.ModuleList([Residual(n) for n in (a, b, c)])
+        self.middle = nn.Sequential(Residual(d), Residual(d))
+        self.up = nn.ModuleList([nn.Conv2d(m, n, 1) for m, n in ((d, c), (c, b), (b, a))])
+        self.leave = nn.ModuleList([Residual(n) for n in (c, b, a)])
+        self.fine_head = nn.Conv2d(a, 24, 3, 1, 1)
+        self.coarse_head = nn.Conv2d(b, 5, 3, 1, 1)
+        for head, size in ((self.fine_head, 0.1), (self.coarse_head, 0.0)):
+            head.weight.data *= size
+            nn.init.zeros_(head.bias)
+
+    def forward(
+        self,
+        warped: Float[Tensor, "batch 3 high wide"],
+        portrait: Float[Tensor, "batch 3 high wide"],
+        fine: Float[Tensor, "batch fine high wide"],
+        coarse: Float[Tensor, "batch coarse half_high half_wide"],
+        features: Float[Tensor, "batch feature half_high half_wide"],
+    ) -> Answer:
+        unfolded = F.pixel_unshuffle(torch.cat([warped, portrait, fine], 1), 2)
+        x = self.stem(torch.cat([unfolded, coarse, features], 1))
+        levels = []
+        for enter, down in zip(self.enter, self.down, strict=True):
+            levels.append(enter(x))
+            x = down(levels[-1])
+        x = self.middle(x)
+        ends = []
+        for up, leave, level in zip(self.up, self.leave, levels[::-1], strict=True):
+            x = leave(F.interpolate(up(x), scale_factor=2.0, mode="nearest") + level)
+            ends.append(x)
+        fine_out = F.pixel_shuffle(self.fine_head(F.silu(ends[2])), 2).float()
+        coarse_out = self.coarse_head(F.silu(ends[1])).float()
+        lead = torch.tensor([WARP_FIRST, 0.0, 0.0], device=x.device).view(1, 3, 1, 1)
+        return Answer(
+            logits=fine_out[:, :3] + lead,
+            painted=fine_out[:, 3:],
+            flow=FLOW_PX * torch.tanh(0.2 * coarse_out[:, :2]),
+            gain=GAIN * torch.tanh(0.5 * coarse_out[:, 2:]),
+        )
+
+
+def shares(answer: Answer) -> Float[Tensor, "batch 3 high wide"]:
+    """How much of each pixel is warped, unmoved, painted."""
+    return torch.softmax(answer.logits, 1)
+
+
+def composed(
+    answer: Answer, warped: Float[Tensor, "batch 3 high wide"], portrait: Float[Tensor, "batch 3 high wide"]
+) -> tuple[Float[Tensor, "batch 3 high wide"], Float[Tensor, "batch 3 high wide"]]:
+    """The frame at the network's own size, and the warp after flow and gain."""
+    size = warped.shape[-2:]
+    high, wide = size
+    enlarged = [F.interpolate(x, size=size, mode="bilinear", align_corners=False) for x in (answer.flow, answer.gain)]
+    flow, gain = enlarged
+    rows, columns = torch.meshgrid(torch.arange(high), torch.arange(wide), indexing="ij")
+    at = torch.stack([columns, rows]).to(flow) + flow
+    grid = torch.stack([(2 * at[:, 0] + 1) / wide - 1, (2 * at[:, 1] + 1) / high - 1], -1)
+    moved = F.grid_sample(warped, grid, align_corners=False, padding_mode="border")
+    lit = (moved + 1) * torch.exp(gain) - 1
+    share = shares(answer)
+    return share[:, :1] * lit + share[:, 1:2] * portrait + share[:, 2:] * answer.painted, lit
+
+
+class FaceNetworks(nn.Module):
+    """Both networks: one weight file."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.appearance = Appearance()
+        self.refinement = Refinement()
+
+
+def load_networks(path: Path) -> FaceNetworks:
+    """The networks in a weight file, ready to run, or MissingWeights when it is absent or made for other code."""
+    networks = FaceNetworks()
+    try:
+        networks.load_state_dict({name: value.float() for name, value in load_file(path).items()})
+    except (FileNotFoundError, SafetensorError, RuntimeError) as cause:
+        raise MissingWeights(f"{path} is not a face decoder of ours: restore it from the repository.") from cause
+    return networks.eval().requires_grad_(False)
