@@ -61,6 +61,7 @@ class Recipe:
 
     seed: int = 0
     minutes: float = 75.0
+    most_steps: int = 0  # where given, the run is this long instead
     portraits: int = 4
     adversarial_from: float = 0.6  # share of the run after which the discriminator joins
     volume: bool = True
@@ -322,6 +323,9 @@ class Trainer:
 
     @property
     def progress(self) -> float:
+        """The share of the run that is done."""
+        if self.recipe.most_steps:
+            return self.steps / self.recipe.most_steps
         return self.seconds / 60 / self.recipe.minutes
 
     def step(self, batch: Batch) -> None:
@@ -509,6 +513,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--held", type=Path, default=Path("runs/faces/pairs_held"))
     parser.add_argument("--preset", choices=PRESETS, default="cpu")
     parser.add_argument("--minutes", type=float, help="minutes of work, instead of the preset's")
+    parser.add_argument("--steps", type=int, default=0, help="steps instead of minutes: equal runs to compare")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     for part in ("volume", "augmentation", "detail"):
@@ -520,6 +525,7 @@ def main(arguments: list[str] | None = None) -> None:
     recipe = Recipe(
         seed=options.seed,
         minutes=options.minutes or minutes,
+        most_steps=options.steps,
         portraits=portraits,
         volume=options.volume,
         augmentation=options.augmentation,
