@@ -18,11 +18,13 @@ ORDER = """
     errors clock latents assets ledger ahead geometry
     pictures audio landmarks surface diffusion
     footage encoders speech controls motion sampler blinks
-    sight refinement portrait following driving contact eyes mouth mending decoder render stream
+    sight refinement portrait following driving contact eyes mouth mending trailing decoder render stream
     trust trust.chain trust.schema trust.store trust.audit trust.accounts trust.consent
     trust.likeness trust.phrase trust.evidence trust.capture trust.shelf trust.registry
     trust.authority trust.house trust.label trust.codeword trust.watermark trust.credentials trust.release trust.verify
     world world.*
+    evaluate.figures evaluate.findings evaluate.lines evaluate.sync evaluate.capp evaluate.seen evaluate.emotion
+    evaluate.judges
     train train.*
     studio evaluate evaluate.* bench app_commands trust_commands __main__
 """.split()

@@ -31,6 +31,9 @@ EXPRESSION_REACH_SHARE = 0.45
 """Expression moves the sheet outside the face up to this share of the face's width away: the neck under a falling
 jaw."""
 
+SWING, SWING_REACH_SHARE = 0.6, 0.7
+"""Hair this share of the face's width away from it swings by this much of what the trailing pose says."""
+
 TURNED_IN = 0.12
 """How much more a surface must face the camera than in the portrait for what was hidden there to be filled wholly."""
 
@@ -160,6 +163,8 @@ class Decoder:
         away = np.where(outside_polygon(rim, self.sheet_px), nearest[:, 0], 0) / width
         body = portrait.sheet_body_weight
         self.expression_reach = (_fade(away / EXPRESSION_REACH_SHARE) * body)[:, None].astype(np.float32)
+        self.swing = (SWING * (1 - _fade(away / SWING_REACH_SHARE)))[:, None].astype(np.float32)
+        self.lean = (1 - portrait.sheet_head_weight)[:, None].astype(np.float32)
         self.rim_reach = (_fade(away / RIM_REACH_SHARE) * portrait.sheet_body_weight)[:, None].astype(np.float32)
 
     def _depth(self) -> np.ndarray:
@@ -170,14 +175,25 @@ class Decoder:
     # --- made for every frame -----------------------------------------------------------------------------------------
 
     def frame(
-        self, head_pose: Float[np.ndarray, " pose=6"], facial_dynamics: Float[np.ndarray, " dynamics=50"]
+        self,
+        head_pose: Float[np.ndarray, " pose=6"],
+        facial_dynamics: Float[np.ndarray, " dynamics=50"],
+        trailing: Float[np.ndarray, " pose=6"] | None = None,
     ) -> UInt8[np.ndarray, "512 512 3"]:
-        """The 512-pixel frame under this motion, relative to the portrait's own pose and resting face."""
-        pose = self.pose(head_pose, facial_dynamics)
+        """The 512-pixel frame under this motion, relative to the portrait's own pose and resting face.
+
+        `trailing` is the pose that hair and shoulders have reached (`trailing.Trail`); by default the head's.
+        """
+        pose = self.pose(head_pose, facial_dynamics, trailing)
         warp = self.warped(pose)
         return self.mending(warp.picture, self.sight(pose, warp)) if self.mending else warp.picture
 
-    def pose(self, head_pose: Float[np.ndarray, " pose=6"], facial_dynamics: Float[np.ndarray, " dynamics=50"]) -> Pose:
+    def pose(
+        self,
+        head_pose: Float[np.ndarray, " pose=6"],
+        facial_dynamics: Float[np.ndarray, " dynamics=50"],
+        trailing: Float[np.ndarray, " pose=6"] | None = None,
+    ) -> Pose:
         """Every vertex under this motion."""
         canonical = self._deformed(facial_dynamics)
         posed = self._moved(self.portrait.posed(canonical), head_pose)
@@ -188,7 +204,7 @@ class Decoder:
             canonical=canonical,
             posed=posed,
             projected=projected,
-            sheet=self._sheet(canonical, projected, head_pose),
+            sheet=self._sheet(canonical, projected, head_pose, head_pose if trailing is None else trailing),
         )
 
     def warped(self, pose: Pose) -> Warp:
@@ -252,16 +268,21 @@ class Decoder:
         pivot = self.portrait.posed(NECK_PIVOT_CM[None])[0]
         return ((points - pivot) @ rotation(head_pose[:3]).T + pivot + head_pose[3:]).astype(np.float32)
 
-    def _sheet(self, canonical: np.ndarray, face_px: np.ndarray, head_pose: np.ndarray) -> np.ndarray:
+    def _sheet(
+        self, canonical: np.ndarray, face_px: np.ndarray, head_pose: np.ndarray, trailing: np.ndarray
+    ) -> np.ndarray:
         """The sheet's points in pixels: beside the face they go exactly with its rim; farther out by their own depth
-        and weights, the head's turn fading down the neck (so it bends) and the head's shift fading down the body."""
+        and weights, the head's turn fading down the neck (so it bends) and the head's shift fading down the body;
+        hair away from the face and the body itself move as the trailing pose does."""
         portrait = self.portrait
         rim = (canonical[self.oval] - self.rest[self.oval] + self.residual_at_rest[self.oval]) @ portrait.rotation.T
         points = portrait.sheet_points + self.expression_reach * (self.rim_share @ rim)
-        turn = np.concatenate([head_pose[:3], np.zeros(3, np.float32)])
-        turned = self._moved(points, turn) - points
-        shift = portrait.sheet_body_weight[:, None] * head_pose[3:]
-        far = self.camera.project(points + portrait.sheet_head_weight[:, None] * turned + shift)
+        still = np.zeros(3, np.float32)
+        turned, trailed = (self._moved(points, np.concatenate([p[:3], still])) for p in (head_pose, trailing))
+        turned += self.swing * (trailed - turned)
+        shift = head_pose[3:] + self.lean * (trailing[3:] - head_pose[3:])
+        moved = portrait.sheet_head_weight[:, None] * (turned - points) + portrait.sheet_body_weight[:, None] * shift
+        far = self.camera.project(points + moved)
         near = self.sheet_px + self.rim_share @ (face_px[self.oval, :2] - self.source_px[self.oval])
         far[:, :2] = far[:, :2] * (1 - self.rim_reach) + near * self.rim_reach
         return far

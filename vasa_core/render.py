@@ -8,12 +8,14 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from vasa_core.clock import FRAME_RATE_HZ
 from vasa_core.decoder import Decoder
 from vasa_core.landmarks import CROP_PX
 from vasa_core.latents import Motion
 from vasa_core.portrait import Portrait
 from vasa_core.refinement import FaceNetworks
 from vasa_core.surface import Surface
+from vasa_core.trailing import Trail
 
 FRONT_TURN_RAD = float(np.deg2rad(40))
 """Roughly how far past the front a frontal portrait could turn before what it never showed dominates."""
@@ -30,12 +32,14 @@ def render_frames(
     surface: Surface,
     size: int = CROP_PX,
     networks: FaceNetworks | None = None,
+    fps: float = FRAME_RATE_HZ,
 ) -> Iterator[UInt8[np.ndarray, "size size 3"]]:
-    """The frames of a motion that arrives in stretches of any length, one frame at a time."""
-    decoder = Decoder(portrait, surface, networks)
+    """The frames of a motion that arrives in stretches of any length, `fps` to the second, one at a time."""
+    decoder, trail = Decoder(portrait, surface, networks), Trail(fps)
     for motion in moments:
-        for head_pose, facial_dynamics in poses(motion):
-            yield resized(decoder.frame(within_view(head_pose, portrait), facial_dynamics), size)
+        for wished, facial_dynamics in poses(motion):
+            head_pose = within_view(wished, portrait)
+            yield resized(decoder.frame(head_pose, facial_dynamics, trail(head_pose)), size)
 
 
 def poses(
