@@ -182,6 +182,29 @@ def consent_checks(
         json_file.write_text(json.dumps(figures, indent=2) + "\n")
 
 
+@evaluate.command("face")
+def face_space(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Eight sitters, most of the crowd: under 50 s on two cores.")
+    ] = False,
+    portraits: Annotated[Path | None, typer.Option(help="A folder of portraits to measure besides our own.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for report.md, report.json and contact sheets.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there.")] = None,
+) -> None:
+    """Measure the face latent space on held-out people: put together, driven, edited, taken apart."""
+    import json
+
+    from vasa_core.evaluate.face import measure, table, write
+
+    report = measure(quick, portraits, out)
+    typer.echo(table(report))
+    typer.echo(f"{report.seconds:.0f} s")
+    if out is not None:
+        write(report, out)
+    if json_file is not None:
+        json_file.write_text(json.dumps(report.numbers(), indent=2) + "\n")
+
+
 @app.command()
 def consent_template(
     portrait: Annotated[Path | None, typer.Argument(help="Bind the statement to this picture.")] = None,
