@@ -1,0 +1,131 @@
+"""Refinement: known blends, known volumes, and the fast twins against the plain ones."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from vasa_core.errors import MissingWeights
+from vasa_core.mending import CANONICAL, UNIT_FROM_TENTH, enlarged, find, put_together
+from vasa_core.refinement import (
+    FEATURES,
+    VOLUME,
+    VOLUME_HIGH_CM,
+    VOLUME_LOW_CM,
+    Answer,
+    Appearance,
+    FaceNetworks,
+    Refinement,
+    Seen,
+    composed,
+    found_at,
+    load_networks,
+)
+from vasa_core.sight import CANONICAL_CM, COARSE
+from vasa_core.train.face import save_networks
+
+WARPED, UNMOVED, PAINTED = range(3)
+
+
+def answer(share: int, size: int = 32, flow: float = 0.0, gain: float = 0.0) -> Answer:
+    logits = torch.full((1, 3, size, size), -30.0)
+    logits[:, share] = 30.0
+    return Answer(
+        logits=logits,
+        painted=torch.full((1, 3, size, size), 0.25),
+        flow=torch.full((1, 2, size // 4, size // 4), flow),
+        gain=torch.full((1, 3, size // 4, size // 4), gain),
+    )
+
+
+@pytest.fixture
+def pictures():
+    generator = torch.Generator().manual_seed(0)
+    return [torch.rand(1, 3, 32, 32, generator=generator) * 2 - 1 for _ in range(2)]
+
+
+def test_each_source_alone_is_that_source(pictures):
+    warped, portrait = pictures
+    torch.testing.assert_close(composed(answer(WARPED), warped, portrait)[0], warped)
+    torch.testing.assert_close(composed(answer(UNMOVED), warped, portrait)[0], portrait)
+    torch.testing.assert_close(composed(answer(PAINTED), warped, portrait)[0], torch.full_like(warped, 0.25))
+
+
+def test_flow_moves_the_warp_and_gain_lights_it(pictures):
+    warped, portrait = pictures
+    moved = composed(answer(WARPED, flow=2.0), warped, portrait)[0]
+    torch.testing.assert_close(moved[..., :-2, :-2], warped[..., 2:, 2:])
+    lit = composed(answer(WARPED, gain=float(np.log(0.5))), warped, portrait)[0]
+    torch.testing.assert_close(lit + 1, (warped + 1) / 2)
+
+
+def test_the_volume_gives_back_what_lies_at_a_place():
+    sides = zip(VOLUME_LOW_CM, VOLUME_HIGH_CM, VOLUME[::-1], strict=True)
+    x, y, z = (torch.linspace(low, high, n) for low, high, n in sides)
+    deep, high, wide = torch.meshgrid(z, y.flip(0), x, indexing="ij")
+    volume = torch.stack([wide, high, deep])[None]  # each voxel holds its own place
+    places = torch.tensor([[1.0, 2.0, 3.0], [-9.0, -12.5, 13.0], [0.0, 0.0, -8.0]])
+    found = found_at(volume, places.T.reshape(1, 3, 1, 3) / CANONICAL_CM)
+    torch.testing.assert_close(found[0, :, 0].T, places, atol=1e-3, rtol=0)
+    coarse = (places.T.reshape(3, 1, 3) / CANONICAL_CM).numpy()
+    again = np.zeros((1, 3, 3), np.float32)
+    find(np.ascontiguousarray(volume[0].permute(1, 2, 3, 0).numpy()), coarse, *UNIT_FROM_TENTH, again)
+    assert np.abs(again[0] - places.numpy()).max() < 1e-3
+    assert [COARSE[k] for k in range(*CANONICAL.indices(12))] == ["canonical x", "canonical y", "canonical z"]
+
+
+def test_features_are_lifted_where_the_portrait_shows_them():
+    depth = torch.full((1, 1, 128, 128), 5.0)
+    seen = Seen(
+        crop=torch.zeros(1, 3, 256, 256),
+        matte=torch.ones(1, 1, 256, 256),
+        depth=depth,
+        rotation=torch.eye(3)[None],
+        translation=torch.zeros(1, 3),
+        scale_px=torch.tensor([15.0]),
+    )
+    encoder = Appearance()
+    lifted = encoder.lift(torch.ones(1, FEATURES, 64, 64), seen)[0]
+    at = encoder.voxels.reshape(*VOLUME, 3)
+    near, far = (at[..., 2] - 5).abs() < 0.8, (at[..., 2] - 5).abs() > 5
+    inside = (at[..., 0].abs() < 8) & (at[..., 1].abs() < 8)
+    assert lifted[-1][near & inside].min() > 0.75
+    assert lifted[-1][far].max() < 1e-3
+    torch.testing.assert_close(lifted[0], lifted[-1])  # features of one everywhere are lifted as the weight itself
+
+
+def test_the_fast_blend_is_the_plain_one():
+    rng = np.random.default_rng(0)
+    smooth = [cv2.GaussianBlur(rng.normal(size=(64, 64, n)).astype(np.float32), (0, 0), 3) * 6 for n in (2, 3)]
+    flow, gain = smooth[0].reshape(64, 64, 2), 0.2 * smooth[1]
+    share = torch.softmax(torch.from_numpy(rng.normal(size=(1, 3, 512, 512)).astype(np.float32)), 1)
+    painted = rng.uniform(-1, 1, (512, 512, 3)).astype(np.float32)
+    warped, portrait = (rng.integers(0, 256, (512, 512, 3), dtype=np.uint8) for _ in range(2))
+    first = lambda x: torch.from_numpy(np.ascontiguousarray(np.moveaxis(x, -1, 0)))[None]  # noqa: E731
+    told = Answer(logits=share.log(), painted=first(painted), flow=first(flow), gain=first(gain))
+    plain = composed(told, *(first(x.astype(np.float32)) / 127.5 - 1 for x in (warped, portrait)))[0]
+    fast = np.empty_like(warped)
+    planes = share[0].permute(1, 2, 0).numpy(), painted, enlarged(flow), np.exp(enlarged(gain))
+    put_together(warped, portrait, *(np.ascontiguousarray(p) for p in planes), fast)
+    expected = ((plain[0].permute(1, 2, 0).numpy() + 1) * 127.5).clip(0, 255)
+    assert np.abs(expected - fast).max() < 1.5
+
+
+def test_the_network_costs_less_than_six_gflop():
+    from torch.utils.flop_counter import FlopCounterMode
+
+    planes = [torch.zeros(1, n, 256, 256) for n in (3, 3, 5)]
+    coarse = [torch.zeros(1, n, 128, 128) for n in (len(COARSE), FEATURES)]
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        Refinement()(*planes, *coarse)
+    assert counter.get_total_flops() < 6e9
+
+
+def test_weights_come_back_and_foreign_files_are_refused(tmp_path):
+    networks = FaceNetworks()
+    save_networks(networks, tmp_path / "face.safetensors")
+    again = load_networks(tmp_path / "face.safetensors").state_dict()
+    for name, value in networks.state_dict().items():
+        torch.testing.assert_close(again[name], value.half().float())
+    with pytest.raises(MissingWeights, match="restore it"):
+        load_networks(tmp_path / "nothing.safetensors")
