@@ -98,5 +98,5 @@ def _ridge(x: np.ndarray, y: np.ndarray):
         score = left / (1 - kept.sum() / len(x)) ** 2
         better = score < best
         best[better] = score[better]
-        weights[:, better] = (vt.T @ ((kept / s)[:, None] * seen))[:, better]
+        weights[:, better] = (vt.T @ ((s / (s**2 + ridge))[:, None] * seen))[:, better]
     return lambda asked: (asked - middle) / scale @ weights + mean
