@@ -9,7 +9,7 @@ background that stays still.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -20,7 +20,7 @@ from vasa_core.eyes import LID_FOLDS, draw_eye, draw_lid, gaze_shift_px, lash_co
 from vasa_core.geometry import NECK_PIVOT_CM, empty_depth, rasterise, rotation, vertex_normals
 from vasa_core.landmarks import CROP_PX
 from vasa_core.latents import DYNAMICS, EXPRESSION, POSE
-from vasa_core.mending import Mending
+from vasa_core.mending import Mending, lifted
 from vasa_core.mouth import draw_mouth, mouth_light, seat_cavity
 from vasa_core.portrait import RIM_REACH_SHARE, SHEET_CELLS, Portrait, sample_volume
 from vasa_core.refinement import FaceNetworks
@@ -123,7 +123,9 @@ class Decoder:
         self.lid_skin = lid_skin(portrait.crop, portrait.landmarks)
         self.lashes = lash_colours(portrait.crop, [at[upper] for upper, _ in self.lid_paths])
         self.person_pixels = unmixed(portrait.crop, portrait.background, portrait.matte)
-        self.mending = Mending(portrait, self._depth(), networks) if networks else None
+        if networks and not len(portrait.appearance_volume):
+            self.portrait = portrait = replace(portrait, appearance_volume=lifted(portrait, self._depth(), networks))
+        self.mending = Mending(portrait, networks) if networks else None
 
     # --- made once ----------------------------------------------------------------------------------------------------
 
@@ -184,9 +186,23 @@ class Decoder:
 
         `trailing` is the pose that hair and shoulders have reached (`trailing.Trail`); by default the head's.
         """
+        return self.finished(self.begun(head_pose, facial_dynamics, trailing))
+
+    def begun(
+        self,
+        head_pose: Float[np.ndarray, " pose=6"],
+        facial_dynamics: Float[np.ndarray, " dynamics=50"],
+        trailing: Float[np.ndarray, " pose=6"] | None = None,
+    ) -> tuple[UInt8[np.ndarray, "512 512 3"], Sight | None]:
+        """The geometry's half of a frame: the bare warp, and what the network wants to know about it."""
         pose = self.pose(head_pose, facial_dynamics, trailing)
         warp = self.warped(pose)
-        return self.mending(warp.picture, self.sight(pose, warp)) if self.mending else warp.picture
+        return warp.picture, self.sight(pose, warp) if self.mending else None
+
+    def finished(self, begun: tuple[UInt8[np.ndarray, "512 512 3"], Sight | None]) -> UInt8[np.ndarray, "512 512 3"]:
+        """The network's half: the frame of what was begun."""
+        warped, sight = begun
+        return self.mending(warped, sight) if self.mending and sight else warped
 
     def pose(
         self,
@@ -326,7 +342,7 @@ class Decoder:
         hidden = (face[..., 2] > 0) & (face[..., 3] < 0.999)
         if not hidden.any():
             return
-        colour = sample_volume(self.portrait.appearance_volume, face[..., 4:7][hidden])[:, :3]
+        colour = sample_volume(self.portrait.colour_volume, face[..., 4:7][hidden])[:, :3]
         doubt = ((1 - face[..., 3]) * face[..., 2])[hidden][:, None]
         seen[hidden] = np.clip(seen[hidden] * (1 - doubt) + colour * doubt, 0, 255).astype(np.uint8)
 
@@ -337,6 +353,11 @@ class Decoder:
         source = self.camera.project(corners)[:, :2]
         target = self.camera.project(self._moved(corners, head_pose))[:, :2]
         return cv2.getAffineTransform(target.astype(np.float32), source.astype(np.float32)).astype(np.float32)
+
+
+def with_appearance(portrait: Portrait, surface: Surface, networks: FaceNetworks) -> Portrait:
+    """The portrait with its appearance volume lifted: once, before the first of many decoders."""
+    return Decoder(portrait, surface, networks).portrait
 
 
 def unmixed(

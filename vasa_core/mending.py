@@ -26,16 +26,14 @@ CANONICAL = slice(2, 5)
 class Mending:
     """What one portrait needs for every frame: its own planes and its appearance volume."""
 
-    def __init__(self, portrait: Portrait, depth: Float[np.ndarray, "128 128"], networks: FaceNetworks) -> None:
-        """`depth` is what the unmoved portrait shows (`sight.depth_seen`)."""
+    def __init__(self, portrait: Portrait, networks: FaceNetworks) -> None:
+        """The portrait must have its appearance volume (`decoder.with_appearance`)."""
         self.crop = portrait.crop
         self.network = networks.refinement
         self.kind = next(self.network.parameters()).dtype
-        with torch.inference_mode():
-            seen = seen_of(portrait, depth)
-            volume = networks.appearance(seen)[0].float()
-            self.own = seen.crop.to(self.kind).contiguous(memory_format=torch.channels_last)
-        self.volume = np.ascontiguousarray(volume.permute(1, 2, 3, 0).numpy())
+        own = cv2.resize(portrait.crop, (FINE_PX, FINE_PX), interpolation=cv2.INTER_AREA)
+        self.own = self._tensor(own) / 127.5 - 1
+        self.volume = np.ascontiguousarray(np.moveaxis(portrait.appearance_volume, 0, -1))
 
     def __call__(self, warped: UInt8[np.ndarray, "512 512 3"], sight: Sight) -> UInt8[np.ndarray, "512 512 3"]:
         """The frame, mended."""
@@ -62,6 +60,14 @@ class Mending:
     def _tensor(self, picture: Float[np.ndarray, "high wide c"] | UInt8[np.ndarray, "high wide c"]) -> torch.Tensor:
         """Channels first for torch, last in memory."""
         return torch.from_numpy(picture).permute(2, 0, 1)[None].to(self.kind)
+
+
+def lifted(
+    portrait: Portrait, depth: Float[np.ndarray, "128 128"], networks: FaceNetworks
+) -> Float[np.ndarray, "feature deep high wide"]:
+    """The portrait's appearance volume; `depth` is what it shows, unmoved (`sight.depth_seen`)."""
+    with torch.inference_mode():
+        return networks.appearance(seen_of(portrait, depth))[0].float().numpy()
 
 
 def seen_of(portrait: Portrait, depth: Float[np.ndarray, "128 128"]) -> Seen:

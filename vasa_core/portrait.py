@@ -32,11 +32,11 @@ BORDER_SHARE = 0.07
 RIM_REACH_SHARE = 0.3
 """Share of the face's width over which the sheet passes from the face's own depth to that of neck, ears and hair."""
 
-VOLUME = (4, 24, 48, 48)
-"""Appearance volume: channel (red, green, blue, confidence), depth, height, width."""
+COLOURS = (4, 24, 48, 48)
+"""Colour volume: channel (red, green, blue, confidence), depth, height, width."""
 
-VOLUME_LOW_CM = np.array([-9.5, -10.0, -1.0], np.float32)
-VOLUME_HIGH_CM = np.array([9.5, 9.5, 13.5], np.float32)
+COLOURS_LOW_CM = np.array([-9.5, -10.0, -1.0], np.float32)
+COLOURS_HIGH_CM = np.array([9.5, 9.5, 13.5], np.float32)
 
 OPEN_MOUTH_SHARE = 0.035
 """Lips further apart than this share of the eye span make an open mouth, which is first brought to rest."""
@@ -58,7 +58,10 @@ class Portrait:
     landmarks: Float[np.ndarray, "478 2"]
     matte: Float[np.ndarray, "512 512"]
     background: UInt8[np.ndarray, "512 512 3"]
-    appearance_volume: Float[np.ndarray, "channel deep high wide"]
+    colour_volume: Float[np.ndarray, "channel=4 deep high wide"]
+    """What the bare warp fills hidden skin from: colours, and how well they are known."""
+    appearance_volume: Float[np.ndarray, "feature deep2 high2 wide2"]
+    """What the refinement network asks (the paper's V^app); no features until `decoder.with_appearance` lifts them."""
     identity_code: Float[np.ndarray, " identity=80"]
     head_pose: Float[np.ndarray, " pose=6"]
     facial_dynamics: Float[np.ndarray, " dynamics=50"]
@@ -106,7 +109,8 @@ def prepare(picture: UInt8[np.ndarray, "height width 3"], surface: Surface) -> P
         landmarks=face.landmarks,
         matte=matte,
         background=background_plate(face.crop, matte),
-        appearance_volume=lift_appearance(face.crop, codes, canonical, confidence, surface),
+        colour_volume=lift_colours(face.crop, codes, canonical, confidence, surface),
+        appearance_volume=np.zeros((0, 1, 1, 1), np.float32),
         identity_code=codes.identity_code,
         head_pose=codes.head_pose,
         facial_dynamics=codes.facial_dynamics,
@@ -291,14 +295,14 @@ def fill_holes(
     return np.where(hard, values, current)
 
 
-def lift_appearance(
+def lift_colours(
     crop: UInt8[np.ndarray, "512 512 3"],
     codes: FaceCodes,
     canonical: Float[np.ndarray, "vertex 3"],
     confidence: Float[np.ndarray, " face"],
     surface: Surface,
 ) -> Float[np.ndarray, "channel deep high wide"]:
-    """The canonical appearance volume: the crop's colours carried to where the surface puts them, then completed.
+    """The canonical colour volume: the crop's colours carried to where the surface puts them, then completed.
 
     Every face vertex, seen with its confidence, leaves its colour at its canonical place and, more faintly, at the
     mirrored place (faces are nearly symmetric); what is still empty is diffused. The last channel keeps the confidence.
@@ -308,10 +312,10 @@ def lift_appearance(
     dense, centre = _dense_points(points, canonical[face], confidence, surface.triangles["face"])
     soft = cv2.GaussianBlur(crop, (0, 0), 1.5)
     colours = cv2.remap(soft, dense[None, :, 0], dense[None, :, 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)[0]
-    sums = np.zeros((*VOLUME[1:], 4), np.float32)
+    sums = np.zeros((*COLOURS[1:], 4), np.float32)
     for mirror, strength in ((1, 1.0), (-1, 0.08)):
         at = volume_index(centre * (mirror, 1, 1)).round().astype(int)
-        inside = ((at >= 0) & (at < np.array(VOLUME[:0:-1]))).all(1)
+        inside = ((at >= 0) & (at < np.array(COLOURS[:0:-1]))).all(1)
         x, y, z = at[inside].T
         weight = (dense[inside, 2] * strength)[:, None]
         np.add.at(sums, (z, y, x), np.concatenate([colours[inside] * weight, weight], 1))
@@ -330,8 +334,8 @@ def _dense_points(points: np.ndarray, centre: np.ndarray, confidence: np.ndarray
 
 def volume_index(points: Float[np.ndarray, "*point 3"]) -> Float[np.ndarray, "*point 3"]:
     """Where canonical points (cm) lie in the volume, as width, height, depth indices; height runs downwards."""
-    size = np.array([VOLUME[3], VOLUME[2], VOLUME[1]], np.float32) - 1
-    unit = (points - VOLUME_LOW_CM) / (VOLUME_HIGH_CM - VOLUME_LOW_CM)
+    size = np.array([COLOURS[3], COLOURS[2], COLOURS[1]], np.float32) - 1
+    unit = (points - COLOURS_LOW_CM) / (COLOURS_HIGH_CM - COLOURS_LOW_CM)
     unit = np.stack([unit[..., 0], 1 - unit[..., 1], unit[..., 2]], -1)
     return (unit * size).astype(np.float32)
 
@@ -356,7 +360,7 @@ def sample_volume(
     volume: Float[np.ndarray, "channel deep high wide"], points: Float[np.ndarray, "point 3"]
 ) -> Float[np.ndarray, "point channel"]:
     """Trilinear samples of the volume at canonical points (cm), clamped at its walls."""
-    at = np.clip(volume_index(points), 0, np.array([VOLUME[3], VOLUME[2], VOLUME[1]], np.float32) - 1.001)
+    at = np.clip(volume_index(points), 0, np.array([COLOURS[3], COLOURS[2], COLOURS[1]], np.float32) - 1.001)
     low = at.astype(int)
     x, y, z = low.T
     fx, fy, fz = (at - low).T

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 
 import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from vasa_core.ahead import made_ahead
 from vasa_core.clock import FRAME_RATE_HZ
 from vasa_core.decoder import Decoder
 from vasa_core.landmarks import CROP_PX
@@ -16,6 +18,8 @@ from vasa_core.portrait import Portrait
 from vasa_core.refinement import FaceNetworks
 from vasa_core.surface import Surface
 from vasa_core.trailing import Trail
+
+Wanted = tuple[Float[np.ndarray, " pose=6"], Float[np.ndarray, " dynamics=50"], Float[np.ndarray, " pose=6"]]
 
 FRONT_TURN_RAD = float(np.deg2rad(40))
 """Roughly how far past the front a frontal portrait could turn before what it never showed dominates."""
@@ -36,10 +40,23 @@ def render_frames(
 ) -> Iterator[UInt8[np.ndarray, "size size 3"]]:
     """The frames of a motion that arrives in stretches of any length, `fps` to the second, one at a time."""
     decoder, trail = Decoder(portrait, surface, networks), Trail(fps)
-    for motion in moments:
-        for wished, facial_dynamics in poses(motion):
-            head_pose = within_view(wished, portrait)
-            yield resized(decoder.frame(head_pose, facial_dynamics, trail(head_pose)), size)
+    held = ((within_view(pose, portrait), dynamics) for motion in moments for pose, dynamics in poses(motion))
+    for frame in drawn(decoder, ((pose, dynamics, trail(pose)) for pose, dynamics in held)):
+        yield resized(frame, size)
+
+
+def drawn(decoder: Decoder, wanted: Iterable[Wanted]) -> Iterator[UInt8[np.ndarray, "512 512 3"]]:
+    """Frames of what is wanted: head pose, facial dynamics, trailing pose.
+
+    The geometry of the next frame is worked out in a second thread beside the network of this one; without a network
+    there is nothing to share.
+    """
+    begun = (decoder.begun(*one) for one in wanted)
+    if not decoder.mending:
+        yield from (decoder.finished(one) for one in begun)
+        return
+    with closing(made_ahead(begun)) as ahead:
+        yield from (decoder.finished(one) for one in ahead)
 
 
 def poses(
