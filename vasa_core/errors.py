@@ -4,6 +4,7 @@ VasaError                    exit code 1
 ├── BadInput                 exit code 2: the file or option given cannot be used
 │   ├── BadPortrait          unreadable picture, no face, several faces, face too small, an animal
 │   ├── BadSound             unreadable, empty
+│   ├── BadVideo             unreadable, no face, two faces, a face that is long away, a cut
 │   ├── BadOption            a value out of range, an output that cannot be written
 │   ├── DamagedData          a shard of training data that is not what was written
 │   └── NoCluster            Ray cannot start here, or nobody answers at that address
@@ -38,6 +39,10 @@ class BadPortrait(BadInput):
 
 class BadSound(BadInput):
     """The sound cannot be used."""
+
+
+class BadVideo(BadInput):
+    """The video cannot be used."""
 
 
 class BadOption(BadInput):

@@ -13,24 +13,29 @@ import numpy as np
 from jaxtyping import Float
 
 from vasa_core.encoders import OPENING_WEIGHT, gaze_in_head, openings
-from vasa_core.geometry import CAMERA_DISTANCE_CM, NECK_PIVOT_CM, rotation, rotation_vector
+from vasa_core.geometry import CAMERA_DISTANCE_CM, NECK_PIVOT_CM, Camera, rotation, rotation_vector
 from vasa_core.latents import EXPRESSION, POSE
 from vasa_core.portrait import Portrait
 from vasa_core.surface import LANDMARKS, Surface
 
-ROUNDS = 7
+ROUNDS, ROUNDS_NEAR = 7, 3
 NOISE_CM = 0.08
-"""Spread of landmarks about the truth once the person's own residual is known."""
+"""Spread of MediaPipe's landmarks about the truth once the person's own residual is known."""
 
 SPREAD = np.array([0.35] * 3 + [3.0, 3.0, 12.0] + [0.45] * EXPRESSION)
 """Prior spread of rotation (rad), translation (cm) and the expression code: speaking and acting faces, not sitters."""
+
+
+Moved = tuple[Float[np.ndarray, " pose=6"], Float[np.ndarray, " dynamics=50"]]
+"""Head pose and facial dynamics."""
 
 
 @dataclass(frozen=True)
 class Follower:
     """One portrait's geometry made ready to be fitted frame after frame."""
 
-    portrait: Portrait
+    camera: Camera
+    rotation: Float[np.ndarray, "3 3"]
     rest: Float[np.ndarray, "landmark=468 3"]
     """The resting face on its landmarks, in camera coordinates of the portrait's own pose."""
     basis: Float[np.ndarray, "expression=48 landmark=468 3"]
@@ -39,23 +44,31 @@ class Follower:
     own_gaze: Float[np.ndarray, " 2"]
 
     def __call__(
-        self, landmarks: Float[np.ndarray, "478 2"]
-    ) -> tuple[Float[np.ndarray, " pose=6"], Float[np.ndarray, " dynamics=50"]]:
+        self,
+        landmarks: Float[np.ndarray, "478 2"],
+        spread_cm: Float[np.ndarray, " landmark=468"] | None = None,
+        near: Moved | None = None,
+    ) -> Moved:
         """Head pose and facial dynamics, relative to the portrait, under which it lies on these landmarks (px of its
-        crop)."""
-        found = np.zeros(POSE + EXPRESSION)
-        turn = np.eye(3)
-        for _ in range(ROUNDS):
-            turn, found = self._improved(turn, found, landmarks[:LANDMARKS])
+        crop), each of which errs by its `spread_cm`; a motion known to be `near` saves rounds."""
+        found, turn = np.zeros(POSE + EXPRESSION), np.eye(3)
+        if near is not None:
+            found = np.concatenate([near[0], near[1][:EXPRESSION]]).astype(np.float64)
+            turn = rotation(near[0][:3]).astype(np.float64)
+        spread_cm = np.full(LANDMARKS, NOISE_CM) if spread_cm is None else spread_cm
+        for _ in range(ROUNDS if near is None else ROUNDS_NEAR):
+            turn, found = self._improved(turn, found, landmarks[:LANDMARKS], spread_cm)
         head_pose = np.concatenate([rotation_vector(turn.astype(np.float32)), found[3:POSE]])
-        matrix = turn.astype(np.float32) @ self.portrait.rotation
-        scale = self.portrait.camera.scale_px / (1 - found[5] / CAMERA_DISTANCE_CM)
+        matrix = turn.astype(np.float32) @ self.rotation
+        scale = self.camera.scale_px / (1 - found[5] / CAMERA_DISTANCE_CM)
         gaze = gaze_in_head(landmarks, matrix, float(scale)) - self.own_gaze
         return head_pose.astype(np.float32), np.concatenate([found[POSE:], gaze]).astype(np.float32)
 
-    def _improved(self, turn: np.ndarray, found: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _improved(
+        self, turn: np.ndarray, found: np.ndarray, seen: np.ndarray, spread_cm: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """One Gauss-Newton step; `found` holds the translation and the code, its first three are unused."""
-        camera = self.portrait.camera
+        camera = self.camera
         arm = (self.rest + np.tensordot(found[POSE:], self.basis, 1) - self.pivot) @ turn.T
         points = arm + self.pivot + found[3:POSE]
         near = 1 / (1 - points[:, 2] / CAMERA_DISTANCE_CM)
@@ -68,38 +81,38 @@ class Follower:
         turning = np.cross(np.eye(3)[:, None], arm[None])
         shifting = np.broadcast_to(np.eye(3)[:, None], (3, LANDMARKS, 3))
         design = np.einsum("vij,kvj->kvi", lens, np.concatenate([turning, shifting, self.basis @ turn.T]))
-        step = _step(design, wanted, found, rotation_vector(turn.astype(np.float32)))
+        step = _step(design, wanted, found, rotation_vector(turn.astype(np.float32)), spread_cm)
         return rotation(step[:3]).astype(np.float64) @ turn, found + np.concatenate([np.zeros(3), step[3:]])
 
 
 def follower(portrait: Portrait, surface: Surface) -> Follower:
     """The portrait made ready to follow."""
     rest = surface.vertices(portrait.identity_code, portrait.rest_dynamics)[:LANDMARKS] + portrait.residual[:LANDMARKS]
-    basis = surface.dynamics_basis[:, :LANDMARKS].astype(np.float64) @ portrait.rotation.T.astype(np.float64)
-    scale = portrait.camera.scale_px
     return Follower(
-        portrait=portrait,
+        camera=portrait.camera,
+        rotation=portrait.rotation,
         rest=portrait.posed(rest).astype(np.float64),
-        basis=basis,
+        basis=surface.dynamics_basis[:, :LANDMARKS].astype(np.float64) @ portrait.rotation.T.astype(np.float64),
         pivot=portrait.posed(NECK_PIVOT_CM[None])[0].astype(np.float64),
-        own_gaze=gaze_in_head(portrait.landmarks, portrait.rotation, scale),
+        own_gaze=gaze_in_head(portrait.landmarks, portrait.rotation, portrait.camera.scale_px),
     )
 
 
-def follow(
-    portrait: Portrait, landmarks: Float[np.ndarray, "478 2"], surface: Surface
-) -> tuple[Float[np.ndarray, " pose=6"], Float[np.ndarray, " dynamics=50"]]:
+def follow(portrait: Portrait, landmarks: Float[np.ndarray, "478 2"], surface: Surface) -> Moved:
     """`follower` for a single frame."""
     return follower(portrait, surface)(landmarks)
 
 
-def _step(design: np.ndarray, wanted: np.ndarray, found: np.ndarray, turned: np.ndarray) -> np.ndarray:
+def _step(
+    design: np.ndarray, wanted: np.ndarray, found: np.ndarray, turned: np.ndarray, spread_cm: np.ndarray
+) -> np.ndarray:
     """The step that minimises what is left of landmarks and openings, in units of noise, plus the prior."""
     upper, lower = openings()
-    rows = [design, OPENING_WEIGHT * (design[:, upper] - design[:, lower])]
-    left = [wanted, OPENING_WEIGHT * (wanted[upper] - wanted[lower])]
-    a = np.concatenate([r.reshape(len(design), -1) for r in rows], 1).T / NOISE_CM
-    b = np.concatenate([part.ravel() for part in left]) / NOISE_CM
+    gap_cm = np.hypot(spread_cm[upper], spread_cm[lower]) / np.sqrt(2) / OPENING_WEIGHT
+    rows = [design / spread_cm[:, None], (design[:, upper] - design[:, lower]) / gap_cm[:, None]]
+    left = [wanted / spread_cm[:, None], (wanted[upper] - wanted[lower]) / gap_cm[:, None]]
+    a = np.concatenate([r.reshape(len(design), -1) for r in rows], 1)
+    b = np.concatenate([part.ravel() for part in left])
     now = np.concatenate([turned, found[3:]])
     prior = 4 * SPREAD**-2
-    return np.linalg.solve(a.T @ a + np.diag(prior), a.T @ b - prior * now)
+    return np.linalg.solve(a @ a.T + np.diag(prior), a @ b - prior * now)

@@ -1,0 +1,171 @@
+"""Motion read off pictures more closely than landmarks tell: by the person's own pixels.
+
+MediaPipe's landmarks follow lips and lids, but see half of a nod, a raised brow and a glance (measured on frames whose
+truth is known). So the portrait is drawn as the landmarks would have it, the optical flow from there to the picture
+moves the landmarks to where the skin really is, and the motion is read again. The irises are
+looked for between the lids by their own colours.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from vasa_core.decoder import Decoder, Pose
+from vasa_core.encoders import EYEBALL_RADIUS_CM
+from vasa_core.eyes import EyePlates
+from vasa_core.following import NOISE_CM, Moved, follower
+from vasa_core.latents import DYNAMICS, EXPRESSION, POSE
+from vasa_core.portrait import Portrait
+from vasa_core.surface import IRIS_CENTRES, LANDMARKS, LOWER_LIDS, LOWER_LIP, UPPER_LIDS, UPPER_LIP, Surface
+
+ROUNDS, ROUNDS_NEAR = 3, 2
+FLOW_CM = 0.04
+"""Spread of a landmark that the flow carried there and back to where it was."""
+
+UNSEEN_CM = 0.5
+"""Spread of landmarks on skin that the portrait hides, and of the outline, which slides over the skin in a turn."""
+
+OUTLINE = (
+    *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152),
+    *(148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
+)
+CONTOURS = (*UPPER_LIP, *LOWER_LIP, *UPPER_LIDS[0], *UPPER_LIDS[1], *LOWER_LIDS[0], *LOWER_LIDS[1])
+"""Where something opens the flow has nothing to hold on to: there MediaPipe is believed."""
+
+MARGIN_SHARE = 0.12
+LEAST_IRIS = 0.3
+"""Share of the iris's disc that must show between the lids."""
+
+Grey = Float[np.ndarray, "height width"]
+Picture = UInt8[np.ndarray, "512 512 3"]
+
+
+class Closeup:
+    """One portrait, ready to have its motion read off pictures of the same person."""
+
+    def __init__(self, portrait: Portrait, surface: Surface, hidden: float = 0.0) -> None:
+        """`hidden` is said of a gaze that lids hide."""
+        self.hidden = hidden
+        self.portrait, self.decoder, self.follow = portrait, Decoder(portrait, surface), follower(portrait, surface)
+        self.flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        rings = [portrait.landmarks[centre + 1 : centre + 5] - portrait.landmarks[centre] for centre in IRIS_CENTRES]
+        self.iris_px = [float(np.linalg.norm(ring, axis=1).mean()) for ring in rings]
+        self.carried = np.ones(LANDMARKS, bool)
+        self.carried[[*OUTLINE, *CONTOURS]] = False
+        still = self.decoder.pose(np.zeros(POSE, np.float32), np.zeros(DYNAMICS, np.float32))
+        own = [self._moved_iris(portrait.crop, still, eye) for eye in (0, 1)]
+        self.own_moves = [np.zeros(2) if move is None else move for move in own]
+
+    def __call__(self, picture: Picture, landmarks: Float[np.ndarray, "478 2"], near: Moved | None = None) -> Moved:
+        """Head pose and facial dynamics, relative to the portrait, of a picture in the portrait's crop with its
+        landmarks; a motion known to be `near`, that of the frame before, saves time."""
+        moved = self.follow(landmarks, near=near)
+        for _ in range(ROUNDS if near is None else ROUNDS_NEAR):
+            moved = self.follow(*self._carried(picture, landmarks, self.decoder.pose(*moved)), near=moved)
+        moved[1][EXPRESSION:] = self._gaze(picture, self.decoder.pose(*moved))
+        return moved
+
+    # --- skin ----------------------------------------------------------------------------------------------------
+
+    def _carried(
+        self, picture: Picture, landmarks: np.ndarray, pose: Pose
+    ) -> tuple[Float[np.ndarray, "478 2"], Float[np.ndarray, " landmark=468"]]:
+        """The landmarks moved to where the portrait's skin is in the picture, and how far each may err (cm)."""
+        warp = self.decoder.warped(pose)
+        places = pose.projected[:LANDMARKS, :2]
+        low, high = places.min(0), places.max(0)
+        margin = MARGIN_SHARE * (high - low)
+        left, top = np.clip(np.floor(low - margin), 0, None).astype(int)
+        right, bottom = np.clip(np.ceil(high + margin), None, picture.shape[0]).astype(int)
+        region = slice(top, bottom), slice(left, right)
+        drawn, shown = (cv2.cvtColor(p[region], cv2.COLOR_RGB2GRAY) for p in (warp.picture, picture))
+        there, back = self.flow.calc(drawn, shown, None), self.flow.calc(shown, drawn, None)
+        move = _at(there, places - (left, top))
+        astray = np.linalg.norm(move + _at(back, places + move - (left, top)), axis=1) / self.decoder.camera.scale_px
+        shown_skin = _at(warp.face[region][..., 1], places - (left, top))[:, 0]
+        trusted = self.carried & (shown_skin > 0.5) & (astray < NOISE_CM)
+        seen = landmarks.copy()
+        seen[:LANDMARKS][trusted] = (places + move)[trusted]
+        spread_cm = np.where(trusted, np.hypot(FLOW_CM, 2 * astray), UNSEEN_CM)
+        spread_cm[list(CONTOURS)] = NOISE_CM
+        return seen, spread_cm
+
+    # --- eyes ----------------------------------------------------------------------------------------------------
+
+    def _gaze(self, picture: Picture, pose: Pose) -> Float[np.ndarray, " 2"]:
+        """How far the eyes have turned from where they look in the portrait (rad); `hidden` where lids hide both."""
+        found = [self._moved_iris(picture, pose, eye) for eye in (0, 1)]
+        moves = [move - own for move, own in zip(found, self.own_moves, strict=True) if move is not None]
+        if not moves:
+            return np.full(2, self.hidden, np.float32)
+        offset = np.mean(moves, axis=0) * (1, -1) / (EYEBALL_RADIUS_CM * self.decoder.camera.scale_px)
+        x, y = np.linalg.solve(self.portrait.rotation[:2, :2].astype(np.float64), offset)
+        return np.arcsin(np.clip([x, -y], -0.9, 0.9)).astype(np.float32)
+
+    def _moved_iris(self, picture: Picture, pose: Pose, eye: int) -> Float[np.ndarray, " 2"] | None:
+        """How far the iris has moved, as if the head had not (px of the portrait); None where too little of it
+        shows."""
+        plates, centre = self.decoder.eyes[eye], self.portrait.landmarks[IRIS_CENTRES[eye]]
+        portrait_from_frame = self.decoder._eye_transform(eye, pose.head_pose)
+        contour = self.decoder.eye_openings(pose.projected)[eye]
+        contour = contour @ portrait_from_frame[:, :2].T + portrait_from_frame[:, 2] - plates.origin
+        height, width = plates.white.shape[:2]
+        opening = np.zeros((height, width), np.uint8)
+        cv2.fillPoly(opening, [np.round(contour * 16).astype(np.int32)], 1, cv2.LINE_8, 4)
+        disc = np.pi * self.iris_px[eye] ** 2
+        if opening.sum() < LEAST_IRIS * disc:
+            return None
+        back = portrait_from_frame.copy()
+        back[:, 2] -= plates.origin
+        window = cv2.warpAffine(picture, back, (width, height), borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+        unlike = iris_unlikeness(window, opening.astype(np.float32), plates, centre - plates.origin, self.iris_px[eye])
+        return _lowest(unlike) - np.round(centre - plates.origin)
+
+
+def iris_unlikeness(
+    window: Float[np.ndarray, "height width 3"],
+    opening: Grey,
+    plates: EyePlates,
+    centre: Float[np.ndarray, " 2"],
+    radius: float,
+) -> Grey:
+    """For each place of the iris's centre, the squared difference between what shows within the opening and the
+    portrait's iris put there, white around it."""
+    half = int(np.ceil(radius)) + 2
+    x, y = np.round(centre).astype(int)
+    padded = np.pad(plates.iris, ((half, half), (half, half), (0, 0)))
+    iris = padded[y : y + 2 * half + 1, x : x + 2 * half + 1]
+    colour, alpha = iris[..., :3], np.ascontiguousarray(iris[..., 3])
+    white = (opening[..., None] * (window - plates.white) ** 2).sum(-1)
+    there = _correlated(white, -alpha)
+    for channel in range(3):
+        shown, own = window[..., channel] * opening, np.ascontiguousarray(colour[..., channel])
+        there += _correlated(shown * window[..., channel], alpha)
+        there += _correlated(opening, alpha * own**2) - 2 * _correlated(shown, alpha * own)
+    hidden = _correlated(opening, alpha) < LEAST_IRIS * alpha.sum()
+    return np.where(hidden, np.inf, there)
+
+
+def _correlated(plane: Grey, kernel: Grey) -> Grey:
+    return cv2.filter2D(plane.astype(np.float32), cv2.CV_64F, kernel, borderType=cv2.BORDER_CONSTANT)
+
+
+def _lowest(values: np.ndarray) -> Float[np.ndarray, " 2"]:
+    """The place (x, y) of the lowest value, between pixels by a parabola through its neighbours."""
+    y, x = np.unravel_index(int(values.argmin()), values.shape)
+    place = np.array([x, y], np.float64)
+    for axis, (k, line) in enumerate(((x, values[y]), (y, values[:, x]))):
+        if 0 < k < len(line) - 1 and np.isfinite(line[k - 1 : k + 2]).all():
+            before, here, after = (float(line[k + d]) for d in (-1, 0, 1))
+            bend = before - 2 * here + after
+            place[axis] += 0.5 * (before - after) / bend if bend > 0 else 0.0
+    return place
+
+
+def _at(plane: np.ndarray, places: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n channel"]:
+    """The plane's values at places (x, y), between pixels."""
+    x, y = places.astype(np.float32).T
+    values = cv2.remap(plane, x[None], y[None], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return values.reshape(len(places), -1)
