@@ -1,16 +1,17 @@
 """Create: a face, a voice and a manner become a clip that plays at once.
 
 Three choices on the left, the stage on the right. The work is done by the server's queue (`services`); this page asks
-for it, tells how far it is, and shows what came out through the server's own checked addresses.
+for it, looks again and again how far it is, and shows what came out through the server's own checked addresses.
+
+No event of ours takes Gradio's queue. Its answers come over one stream a page, which the server closes when nothing is
+left to answer; who clicks in that very moment has joined, yet nobody listens: the work is done, the page never moves.
 """
 
 from __future__ import annotations
 
-import asyncio
 import html
 import shutil
 import subprocess
-from collections.abc import AsyncIterator
 from functools import lru_cache
 from typing import Any
 
@@ -18,13 +19,15 @@ import gradio as gr
 
 from demo import consent_page, theme
 from demo.cards import EMPTY_STAGE, clip_list, clip_stage, job_card, refusal_card
+from demo.jobs import UNDER_WAY
 from demo.presets import PRESETS
 from demo.services import ClipRequest, ClipView, JobView, Services
 from vasa_core import assets
 from vasa_core.controls import EMOTIONS
 from vasa_core.errors import BadSound, ConsentRefused, VasaError
 
-POLL_S = 0.3
+POLL_S = 0.4
+DIRECT: dict[str, Any] = {"queue": False, "show_progress": "hidden"}
 CAST, OWN, OTHER = "One of our cast", "Me", "Another person"
 SAMPLE, SOUND, TEXT = "Sample voice", "Record or upload", "Type a sentence"
 STEADY = "As set, all the time"
@@ -54,27 +57,28 @@ def build(services: Services, app: gr.Blocks) -> None:
                 make = gr.Button("Make the clip", variant="primary", size="lg", elem_id="make-clip")
                 stop = gr.Button("Cancel", size="lg", elem_id="cancel-clip", visible=False)
             clips = theme.block(elem_id="create-clips")
-    job = gr.State(None)
+    job, look = gr.State(None), gr.Timer(POLL_S, active=False)
     asked = {**face, **voice, **manner}
     names = list(asked)
 
-    async def start(request: gr.Request, *values: Any) -> AsyncIterator[tuple[Any, ...]]:
-        async for shown in _made(services, request, dict(zip(names, values, strict=True))):
-            yield shown
+    def start(request: gr.Request, *values: Any) -> tuple[Any, ...]:
+        return _started(services, request, dict(zip(names, values, strict=True)))
 
-    async def resume(request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
-        async for shown in _resumed(services, request):
-            yield shown
+    def follow(request: gr.Request, job_id: str | None) -> tuple[Any, ...]:
+        return _followed(services, services.account(request), job_id)
+
+    def resume(request: gr.Request) -> tuple[Any, ...]:
+        return _resumed(services, services.account(request))
 
     def cancel(request: gr.Request, job_id: str | None) -> None:
         if job_id is not None:
             services.cancel(services.account(request), job_id)
 
-    shown = [stage, make, stop, clips, job]
-    unlimited: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden"}
-    make.click(start, list(asked.values()), shown, api_name="create", **unlimited)
-    stop.click(cancel, job, None, api_name="cancel", queue=False, show_progress="hidden")
-    app.load(resume, None, shown, api_visibility="private", **unlimited)
+    shown = [stage, make, stop, clips, job, look]
+    make.click(start, list(asked.values()), shown, api_name="create", **DIRECT)
+    stop.click(cancel, job, None, api_name="cancel", **DIRECT)
+    look.tick(follow, job, shown, api_visibility="private", **DIRECT)
+    app.load(resume, None, shown, api_visibility="private", **DIRECT)
 
 
 # ---- the form -----------------------------------------------------------------------------------------------------
@@ -99,8 +103,8 @@ def _face(services: Services, app: gr.Blocks) -> dict[str, gr.components.Compone
                 theme.block(consent_page.another_person())
     source.change(
         lambda chosen: [gr.update(visible=v) for v in (chosen == CAST, chosen != CAST, chosen == OWN, chosen == OTHER)],
-        source, [cast_part, people_part, own_part, other_part], show_progress="hidden", queue=False,
-        api_visibility="private",
+        source, [cast_part, people_part, own_part, other_part], api_visibility="private",
+        **DIRECT,
     )  # fmt: skip
     return {"source": source, "cast": cast, "person": person}
 
@@ -116,7 +120,7 @@ def _person(services: Services, app: gr.Blocks) -> gr.Dropdown:
         return gr.update(choices=known, value=known[0][1] if known else None, info=info)
 
     for event in (app.load, again.click):
-        event(people, None, person, api_visibility="private", show_progress="hidden", queue=False)
+        event(people, None, person, api_visibility="private", **DIRECT)
     return person
 
 
@@ -151,7 +155,7 @@ def _voice() -> dict[str, gr.components.Component]:
             language = gr.Dropdown([(n, c) for c, n in languages().items()], value="en", label="Language")
     source.change(
         lambda chosen: [gr.update(visible=chosen == each) for each in (SAMPLE, SOUND, TEXT)],
-        source, [sample_part, sound_part, text_part], show_progress="hidden", queue=False, api_visibility="private",
+        source, [sample_part, sound_part, text_part], api_visibility="private", **DIRECT,
     )  # fmt: skip
     return {"voice_source": source, "sample": sample, "sound": sound, "words": words, "language": language}
 
@@ -281,35 +285,38 @@ def _portrait(asked: dict[str, Any]) -> str:
     return str(asked["person"])
 
 
-async def _made(services: Services, request: gr.Request, asked: dict[str, Any]) -> AsyncIterator[tuple[Any, ...]]:
+def _started(services: Services, request: gr.Request, asked: dict[str, Any]) -> tuple[Any, ...]:
     try:
         account = services.account(request)
-        job_id = await asyncio.to_thread(services.submit, account, clip_request(asked))
+        job_id = services.submit(account, clip_request(asked))
     except VasaError as refusal:
-        yield _shown(refusal_card(str(refusal)), busy=False)
-        return
-    async for shown in _followed(services, account, job_id):
-        yield shown
+        return _shown(refusal_card(str(refusal)), busy=False)
+    return _followed(services, account, job_id)
 
 
-async def _resumed(services: Services, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
-    """After a reload: a job still under way is followed again; else the page is as at first."""
-    account = services.account(request)
-    waiting = [job for job in services.jobs(account) if job.state in ("queued", "running") and job.kind == "clip"]
-    if waiting:
-        async for shown in _followed(services, account, waiting[0].id):
-            yield shown
-    else:
-        yield _shown(EMPTY_STAGE, busy=False, clips=services.clips(account))
+def _resumed(services: Services, account: Any) -> tuple[Any, ...]:
+    """After a reload: a job still under way is followed again; else only the list of clips is new.
+
+    The rest stays as it is: whoever is quick has asked for a clip before this answer comes.
+    """
+    for job in services.jobs(account):
+        if job.state in UNDER_WAY and job.kind == "clip":
+            return _followed(services, account, job.id)
+    listed = theme.flat(clip_list(services.clips(account)))
+    return gr.skip(), gr.skip(), gr.skip(), listed, gr.skip(), gr.skip()
 
 
-async def _followed(services: Services, account: Any, job_id: str) -> AsyncIterator[tuple[Any, ...]]:
-    """The stage while a job waits and works, and what it ends with."""
-    while (job := services.job(account, job_id)).state in ("queued", "running"):
-        yield _shown(job_card(job), busy=True, job_id=job_id)
-        await asyncio.sleep(POLL_S)
+def _followed(services: Services, account: Any, job_id: str | None) -> tuple[Any, ...]:
+    """The stage while a job waits and works, and what it ends with.
+
+    A server that was started anew knows no pages: then the newest job is meant.
+    """
+    newest = next((job for job in services.jobs(account) if job.kind == "clip"), None)
+    job = services.job(account, job_id) if job_id else newest
+    if job is not None and job.state in UNDER_WAY:
+        return _shown(job_card(job), busy=True, job_id=job.id)
     clips = services.clips(account)
-    yield _shown(_ended(job, clips), busy=False, clips=clips)
+    return _shown(_ended(job, clips) if job else EMPTY_STAGE, busy=False, clips=clips)
 
 
 def _ended(job: JobView, clips: list[ClipView]) -> str:
@@ -324,6 +331,7 @@ def _ended(job: JobView, clips: list[ClipView]) -> str:
 def _shown(
     stage: str, *, busy: bool, job_id: str | None = None, clips: list[ClipView] | None = None
 ) -> tuple[Any, ...]:
-    """Stage, the two buttons, the list of clips, the job under way."""
-    listed = gr.update() if clips is None else theme.flat(clip_list(clips))
-    return theme.flat(stage), gr.update(interactive=not busy), gr.update(visible=busy), listed, job_id
+    """Stage, the two buttons, the list of clips, the job under way, and whether to look again."""
+    listed = gr.skip() if clips is None else theme.flat(clip_list(clips))
+    buttons = gr.update(interactive=not busy), gr.update(visible=busy)
+    return theme.flat(stage), *buttons, listed, job_id, gr.update(active=busy)

@@ -6,9 +6,8 @@ one seed, so that the faces move alike: motion depends on voice, wishes and seed
 
 from __future__ import annotations
 
-import asyncio
 import html
-from collections.abc import AsyncIterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -16,10 +15,11 @@ import gradio as gr
 
 from demo import theme
 from demo.cards import refusal_card, video
-from demo.create import POLL_S, cast_picker, voice_picker
+from demo.create import DIRECT, POLL_S, cast_picker, voice_picker
+from demo.jobs import UNDER_WAY
 from demo.services import ClipRequest, ClipView, JobView, Services, StillRequest
 from vasa_core import assets
-from vasa_core.errors import VasaError
+from vasa_core.errors import BadOption, VasaError
 
 MOST_FACES = 4
 STILL_PX = 512
@@ -71,13 +71,13 @@ def _one_face(services: Services, arrivals: list[Any]) -> None:
         return theme.flat(_still(services, request, portrait, dict(zip(sliders, values, strict=True))))
 
     inputs = [face, *sliders.values()]
-    quick: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", "concurrency_limit": None}
+    quick: dict[str, Any] = {"trigger_mode": "always_last", **DIRECT}
     for slider in sliders.values():
         slider.change(show, inputs, stage, api_visibility="private", **quick)
     face.change(show, inputs, stage, api_name="still", **quick)
     for arrival in arrivals:
         arrival(show, inputs, stage, api_visibility="private", **quick)
-    reset.click(lambda: [0] * len(sliders), None, list(sliders.values()), queue=False, api_visibility="private")
+    reset.click(lambda: [0] * len(sliders), None, list(sliders.values()), api_visibility="private", **DIRECT)
 
 
 def _pose() -> dict[str, gr.Slider]:
@@ -137,15 +137,12 @@ def _several_faces(services: Services) -> None:
     make = gr.Button("Make them side by side", variant="primary", size="lg", elem_id="compare-faces")
     shown = theme.block(elem_id="compare-faces-stage")
 
-    async def compare(request: gr.Request, chosen: list[str], voice: str, seed: float) -> AsyncIterator[str]:
+    def wanted(chosen: list[str], voice: str, seed: float) -> dict[str, ClipRequest]:
         if not 2 <= len(chosen) <= MOST_FACES:
-            yield theme.flat(refusal_card(f"Choose two to {MOST_FACES} faces."))
-            return
-        wanted = {n.capitalize(): _small(n, voice, int(seed or 0), {}) for n in chosen}
-        async for card in _side_by_side(services, request, wanted):
-            yield theme.flat(card)
+            raise BadOption(f"Choose two to {MOST_FACES} faces.")
+        return {n.capitalize(): _small(n, voice, int(seed or 0), {}) for n in chosen}
 
-    make.click(compare, [faces, voice, seed], shown, show_progress="hidden", concurrency_limit=None, api_name="faces")
+    _side_by_side(services, make, [faces, voice, seed], shown, wanted, "faces")
 
 
 def _several_strengths(services: Services) -> None:
@@ -159,40 +156,55 @@ def _several_strengths(services: Services) -> None:
     make = gr.Button("Make them side by side", variant="primary", size="lg", elem_id="compare-strengths")
     shown = theme.block(elem_id="compare-strengths-stage")
 
-    async def compare(request: gr.Request, face: str, voice: str, which: str, gaze: float) -> AsyncIterator[str]:
+    def wanted(face: str, voice: str, which: str, gaze: float) -> dict[str, ClipRequest]:
         name, strengths = STRENGTHS[which]
         wishes = {"gaze_yaw": float(gaze)}
-        wanted = {f"{which.split(',')[0]} = {s:g}": _small(face, voice, 0, wishes | {name: s}) for s in strengths}
-        async for card in _side_by_side(services, request, wanted):
-            yield theme.flat(card)
+        return {f"{which.split(',')[0]} = {s:g}": _small(face, voice, 0, wishes | {name: s}) for s in strengths}
 
-    inputs = [face, voice, which, gaze]
-    make.click(compare, inputs, shown, show_progress="hidden", concurrency_limit=None, api_name="strengths")
+    _side_by_side(services, make, [face, voice, which, gaze], shown, wanted, "strengths")
 
 
 def _small(portrait: str, voice: str, seed: int, controls: dict[str, Any]) -> ClipRequest:
     return ClipRequest(portrait=portrait, voice=voice, controls=controls, seed=seed, size=COMPARED_PX)
 
 
-async def _side_by_side(services: Services, request: gr.Request, wanted: dict[str, ClipRequest]) -> AsyncIterator[str]:
-    """The clips as they become ready, each under its name; a refusal of one stops none of the others."""
-    try:
+def _side_by_side(
+    services: Services,
+    make: gr.Button,
+    inputs: list[Any],
+    stage: gr.Markdown,
+    wanted: Callable[..., dict[str, ClipRequest]],
+    api_name: str,
+) -> None:
+    """A click asks for the clips wanted; then they are looked at until all are over, each under its name."""
+    jobs, look = gr.State({}), gr.Timer(2 * POLL_S, active=False)
+
+    def start(request: gr.Request, *values: Any) -> tuple[Any, ...]:
         account = services.account(request)
-        jobs = {
-            name: await asyncio.to_thread(services.submit, account, replace(each, title=name))
-            for name, each in wanted.items()
-        }
-    except VasaError as refusal:
-        yield refusal_card(str(refusal))
-        return
-    while True:
-        seen = {name: services.job(account, job_id) for name, job_id in jobs.items()}
-        clips = {clip.id: clip for clip in services.clips(account)}
-        waiting = any(job.state in ("queued", "running") for job in seen.values())
-        yield _grid(seen, clips, whole=not waiting)
-        if not waiting:
-            return
-        await asyncio.sleep(2 * POLL_S)
+        try:
+            asked = {
+                name: services.submit(account, replace(each, title=name)) for name, each in wanted(*values).items()
+            }
+        except VasaError as refusal:
+            return theme.flat(refusal_card(str(refusal))), {}, gr.update(active=False)
+        return _compared(services, account, asked)
+
+    def follow(request: gr.Request, asked: dict[str, str]) -> tuple[Any, ...]:
+        return _compared(services, services.account(request), asked)
+
+    shown = [stage, jobs, look]
+    make.click(start, inputs, shown, api_name=api_name, **DIRECT)
+    look.tick(follow, jobs, shown, api_visibility="private", **DIRECT)
+
+
+def _compared(services: Services, account: Any, asked: dict[str, str]) -> tuple[Any, ...]:
+    """The clips as they become ready, the jobs they come from, and whether to look again."""
+    if not asked:  # the server was started anew and knows no pages
+        return theme.flat(refusal_card("The studio was restarted; make them again.")), {}, gr.update(active=False)
+    seen = {name: services.job(account, job_id) for name, job_id in asked.items()}
+    clips = {clip.id: clip for clip in services.clips(account)}
+    waiting = any(job.state in UNDER_WAY for job in seen.values())
+    return theme.flat(_grid(seen, clips, whole=not waiting)), asked, gr.update(active=waiting)
 
 
 def _grid(jobs: dict[str, JobView], clips: dict[str, ClipView], *, whole: bool) -> str:
@@ -208,7 +220,7 @@ def _grid(jobs: dict[str, JobView], clips: dict[str, ClipView], *, whole: bool) 
 def _cell(job: JobView, clips: dict[str, ClipView]) -> str:
     if job.state == "done" and job.clip_id in clips:
         return video(clips[job.clip_id])
-    if job.state in ("queued", "running"):
+    if job.state in UNDER_WAY:
         line = f"{round(100 * (job.fraction or 0))} %" if job.state == "running" else "Waiting"
         return f'<div class="vs-screen"><p class="vs-count">{line}</p></div>'
     return f'<div class="vs-screen vs-refused"><p>{html.escape(job.message or "Not made")}</p></div>'

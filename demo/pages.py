@@ -43,7 +43,7 @@ def build(services: Services) -> gr.Blocks:
             account = services.account(request)
             return theme.flat(_header(account)), gr.update(visible=account.role in ("reviewer", "administrator"))
 
-        app.load(arrive, None, [header, audit], api_visibility="private", show_progress="hidden")
+        app.load(arrive, None, [header, audit], api_visibility="private", **create.DIRECT)
     return app
 
 

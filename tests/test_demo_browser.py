@@ -9,6 +9,7 @@ import shutil
 import time
 import wave
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +22,17 @@ import cv2
 import numpy as np
 from axe_playwright_python.sync_playwright import Axe
 from demo_house import PASSWORD, House, running
-from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import (
+    BrowserContext,
+    ConsoleMessage,
+    Locator,
+    Page,
+    Playwright,
+    Route,
+    TimeoutError,
+    expect,
+    sync_playwright,
+)
 
 from vasa_core import assets
 from vasa_core.audio import load_sound
@@ -43,6 +54,7 @@ FLAGS = (
     "--disable-crash-reporter",
     "--disable-breakpad",
 )
+ANSWERS = re.compile("/gradio_api/(run/|call/|queue/data)")
 EXPECTED = ("status of 4", "AbortError", "Connection errored out")
 """Refusals are part of these tests; and whoever leaves a page cuts off what it was still asking."""
 
@@ -189,8 +201,7 @@ def made(ada: Page, tmp_path_factory: pytest.TempPathFactory) -> Path:
     say(ada, "Good morning to you.")
     ada.locator("#make-clip").click()
     expect(ada.locator("#create-stage [role=progressbar]")).to_be_visible()
-    video = ada.locator("#create-stage video")
-    video.wait_for()
+    clip_on(ada.locator("#create-stage"))
     with ada.expect_download() as download:
         ada.locator("#create-stage").get_by_role("link", name="Download").click()
     path = tmp_path_factory.mktemp("made") / "clip.mp4"
@@ -205,6 +216,14 @@ def say(page: Page, words: str) -> None:
         return
     page.get_by_role("radio", name="Type a sentence").check()
     page.locator("#create-words textarea").fill(words)
+
+
+def clip_on(stage: Locator) -> Locator:
+    """The clip that a stage comes to show; if it shows something else, the failure says what."""
+    with suppress(TimeoutError):
+        stage.locator("video, [role=alert]").first.wait_for()
+    assert stage.locator("video").count() == 1, f"instead of a clip: {stage.inner_text()!r}"
+    return stage.locator("video")
 
 
 def test_a_clip_plays_at_once_with_its_captions(ada, made):
@@ -240,6 +259,32 @@ def test_a_job_can_be_cancelled(ada):
     ada.locator("#cancel-clip").click()
     expect(ada.locator("#create-stage")).to_contain_text("Cancelled")
     expect(ada.locator("#make-clip")).to_be_enabled()
+
+
+def test_who_clicks_before_the_page_has_its_answers_is_not_forgotten(ada):
+    """Gradio closes its stream of answers when all are given; a click in that moment was never answered."""
+    held, page = [], ada.context.new_page()
+
+    def hold(route: Route) -> None:
+        if held is None:
+            route.continue_()
+        else:
+            held.append((route, route.fetch()))
+
+    page.route(ANSWERS, hold)
+    page.goto("/studio/")
+    make = page.locator("#make-clip")
+    make.wait_for()
+    page.wait_for_timeout(1500)
+    answers, held = held, None
+    assert answers, "the page asks for something when it is opened"
+    make.click()
+    page.wait_for_timeout(500)
+    for route, answer in answers:
+        route.fulfill(response=answer)
+    page.locator("#cancel-clip").click()
+    expect(page.locator("#create-stage")).to_contain_text("Cancelled")
+    page.close()
 
 
 def test_the_cast_is_chosen_by_keyboard_with_the_focus_in_sight(ada):
@@ -285,8 +330,7 @@ def test_a_strangers_face_needs_consent_and_loses_it(studio, ada, tmp_path):
     expect(person).to_have_value(re.compile("Grace"))
     say(rex, "Yes.")
     rex.locator("#make-clip").click()
-    rex.locator("#create-stage video").wait_for()
-    clip = rex.locator("#create-stage video").get_attribute("src")
+    clip = clip_on(rex.locator("#create-stage")).get_attribute("src")
     assert rex.request.get(clip).status == 200
 
     ada.get_by_role("button", name="Take back the consent of Grace").click()

@@ -162,6 +162,13 @@ def test_every_page_outside_gradio_loads_only_from_here():
         assert all(address.startswith(("/", "#")) for address in addresses)
 
 
+def test_no_event_waits_for_gradios_queue():
+    """Its stream of answers may close in the moment of a click, which is then never answered."""
+    events = pages.build(None).config["dependencies"]  # building asks nothing of the services
+    assert len(events) > 20
+    assert [event["api_name"] for event in events if event["queue"]] == []
+
+
 # ---- colours --------------------------------------------------------------------------------------------------------
 
 
