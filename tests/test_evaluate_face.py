@@ -12,7 +12,10 @@ from vasa_core.errors import DamagedData, MissingWeights
 from vasa_core.evaluate import contact_sheets, crowd, expressions, face, held_out, pixels
 from vasa_core.evaluate.disentanglement import dci, entropy
 from vasa_core.evaluate.face_measures import angle_between_deg, angle_deg, opening
+from vasa_core.evaluate.identity import identity_change
 from vasa_core.evaluate.subjects import ASKS
+from vasa_core.geometry import NECK_PIVOT_CM, rotation
+from vasa_core.portrait import prepare
 from vasa_core.surface import LANDMARKS, LOWER_LIDS, LOWER_LIP, UPPER_LIDS, UPPER_LIP, load_surface
 
 SIDE = pixels.CROP_PX
@@ -82,6 +85,11 @@ def test_skin_that_slid_by_half_a_centimetre_is_found_two_steps_further():
     slid = pixels.same_skin(plane(shift_cm=0.6), plane(), skin=1)
     inside = slid.target[:, 0] < 100 + 4 * 36
     assert slid.source[inside] - slid.target[inside] == pytest.approx(np.array([[8.0, 0.0]] * inside.sum()), abs=0.05)
+
+
+def test_places_on_a_plane_are_told_exactly():
+    assert pixels.place_floor_px(plane(), skin=1) < 0.05
+    assert math.isnan(pixels.place_floor_px(plane(part=0), skin=1))
 
 
 def test_nothing_is_hidden_from_a_frame_that_shows_the_same():
@@ -284,6 +292,49 @@ def test_what_is_written_is_read_again(tmp_path):
     held_out._write(path, {"numbers": numbers}, np.zeros((16, 32, 3), np.uint8), 90)
     assert held_out._arrays(path)["numbers"] == pytest.approx(numbers)
     assert held_out._picture(path).shape == (16, 32, 3)
+
+
+# ---- who is seen -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def portrait(sitter, surface):
+    return prepare(sitter.pictures[held_out.CALM], surface)
+
+
+def landmarks_of(portrait, surface, change, motion):
+    """Where the landmarks of somebody whose identity code differs by `change` lie under a motion, in pixels."""
+    pose, dynamics = motion
+    rest = surface.vertices(portrait.identity_code + change, portrait.rest_dynamics)[:LANDMARKS]
+    rest += portrait.residual[:LANDMARKS] + surface.displacement(dynamics)[:LANDMARKS]
+    pivot = portrait.posed(NECK_PIVOT_CM[None])[0]
+    points = (portrait.posed(rest) - pivot) @ rotation(pose[:3]).T + pivot + pose[3:]
+    return portrait.camera.project(points.astype(np.float32))[:, :2]
+
+
+def canonical(portrait, surface, motion):
+    rest = surface.vertices(portrait.identity_code, portrait.rest_dynamics)[:LANDMARKS]
+    return rest + portrait.residual[:LANDMARKS] + surface.displacement(motion[1])[:LANDMARKS]
+
+
+def test_somebody_who_only_moves_stays_who_they_are(portrait, surface):
+    motion = next(ask for ask in ASKS if ask.turns and ask.acts).motion(surface)
+    seen = landmarks_of(portrait, surface, np.zeros(80, np.float32), motion)
+    change = identity_change(
+        portrait, surface, motion, canonical(portrait, surface, motion), seen, np.full(LANDMARKS, 0.05, np.float32)
+    )
+    assert np.linalg.norm(change) < 0.25  # the prior of the expression pulls a little; people are about 4 apart
+
+
+def test_somebody_else_in_the_same_motion_is_told(portrait, surface):
+    motion = next(ask for ask in ASKS if ask.turns).motion(surface)
+    other = np.random.default_rng(4).normal(size=80).astype(np.float32)
+    seen = landmarks_of(portrait, surface, other, motion)
+    change = identity_change(
+        portrait, surface, motion, canonical(portrait, surface, motion), seen, np.full(LANDMARKS, 0.02, np.float32)
+    )
+    assert np.corrcoef(change, other)[0, 1] > 0.6
+    assert np.linalg.norm(change) > 0.5 * np.linalg.norm(other)
 
 
 # ---- the whole -------------------------------------------------------------------------------------------------------

@@ -289,6 +289,7 @@ def _pixel_figures(notes: Notes) -> Iterable[Figure]:
     yield Figure(
         name="skin_place_error_px",
         value=_mean(notes, "places px"),
+        floor=_mean(notes, "places px, floor"),
         bar=1.0,
         meaning="how far from its true place in the portrait visible skin is fetched, mean, px at 512",
     )

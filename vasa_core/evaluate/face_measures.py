@@ -23,9 +23,6 @@ from vasa_core.surface import LANDMARKS, LOWER_LIDS, LOWER_LIP, UPPER_LIDS, UPPE
 SKIN = 1
 """Its number among `world.renderer.PART_NAMES`."""
 
-STEADY = (33, 133, 362, 263, 168, 6, 197, 195, 5, 4)
-"""Landmarks on bone: corners of the eyes and the nose's ridge."""
-
 OUTER_LIPS = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146)
 OPENINGS = {"lips": ((UPPER_LIP,), (LOWER_LIP,)), "lids": (UPPER_LIDS, LOWER_LIDS)}
 ASKED_SHUT = 0.002
@@ -141,20 +138,20 @@ def moved(one: Subject, motion: Motion) -> Motion:
 
 def note_truth(one: Seat, notes: Notes) -> None:
     """The floors: what a second look says of the true frames themselves."""
-    code = one.subject.code(one.subject.portrait.landmarks)
+    notes["places px, floor"].append(pixels.place_floor_px(one.grids[CALM], SKIN))
     for frame in range(1, len(ROLES)):
         notes["change"].append(one.change(frame))
         look = one.looks[frame]
         if look is None:
             continue
-        notes["drift, floor"].append(float(np.linalg.norm(one.subject.code(look.landmarks) - code)))
+        notes["drift, floor"].append(float(np.linalg.norm(look.identity_change)))
         turn = rotation_vector(one.true_turn(frame).astype(np.float32))
         notes["pose off, floor"].append(angle_between_deg(turn, look.motion[0][:3]))
         if frame == TURNED:
             notes["pose edit, floor"].append(one.read_change(look.motion))
         if frame in (STRONG, BLINK):
             notes["expression edit deg, floor"].append(angle_deg(look.motion[0][:3]))
-            _note_wobble(one.subject, look.landmarks, notes, ", floor")
+            _note_wobble(one.subject, look, notes, ", floor")
         for name, pairs in OPENINGS.items():
             true, seen = (
                 max(opening(points, *pairs), 0.0) / one.subject.eyes_px
@@ -168,8 +165,7 @@ def note_truth(one: Seat, notes: Notes) -> None:
 def note_asks(one: Subject, notes: Notes, kind: str) -> list[Picture]:
     """Pose-only, expression-only and mixed edits of one portrait; returns the rendered frames."""
     still = one.reading(one.own[1])
-    code = one.code(one.portrait.landmarks)
-    notes[f"code {kind}"].append(code)
+    notes[f"code {kind}"].append(one.portrait.identity_code)
     frames = []
     for ask in ASKS:
         motion = moved(one, ask.motion(one.surface))
@@ -179,24 +175,23 @@ def note_asks(one: Subject, notes: Notes, kind: str) -> list[Picture]:
             notes["lost"].append(f"{one.name} asked {ask.name}")
             continue
         turn, dynamics = look.motion[0][:3], look.motion[1]
-        notes[f"drift {kind}"].append(float(np.linalg.norm(one.code(look.landmarks) - code)))
+        notes[f"drift {kind}"].append(float(np.linalg.norm(look.identity_change)))
         if ask.turns and not ask.acts:
             notes[f"pose edit {kind}"].append(one.reading(dynamics) - still)
             notes[f"pose off {kind}"].append(angle_between_deg(motion[0][:3], turn))
         if ask.acts and not ask.turns:
             notes[f"expression edit deg {kind}"].append(angle_deg(turn))
-            _note_wobble(one, look.landmarks, notes, f" {kind}")
+            _note_wobble(one, look, notes, f" {kind}")
         _note_openings(one, motion, look.landmarks, notes, kind)
     return frames
 
 
-def _note_wobble(one: Subject, found: Landmarks, notes: Notes, suffix: str) -> None:
-    """How much larger, and how far displaced, the bones of the face look than in the portrait (shares)."""
-    at_rest, now = one.portrait.landmarks[list(STEADY)], found[list(STEADY)]
-    middle, spread = at_rest.mean(0), np.linalg.norm(at_rest - at_rest.mean(0))
-    size = float(np.linalg.norm(now - now.mean(0)) / spread)
-    notes[f"size wobble{suffix}"].append(abs(size - 1))
-    notes[f"place wobble{suffix}"].append(float(np.linalg.norm(now.mean(0) - middle)) / CROP_PX)
+def _note_wobble(one: Subject, look: Look, notes: Notes, suffix: str) -> None:
+    """How much larger, and how far displaced, the bones of the face are seen than in the portrait (shares)."""
+    at_rest, now = one.bones_px(one.own[0]), one.bones_px(look.motion[0])
+    size, before = (np.linalg.norm(points - points.mean(0)) for points in (now, at_rest))
+    notes[f"size wobble{suffix}"].append(float(abs(size / before - 1)))
+    notes[f"place wobble{suffix}"].append(float(np.linalg.norm(now.mean(0) - at_rest.mean(0))) / CROP_PX)
 
 
 def _note_openings(one: Subject, motion: Motion, found: Landmarks, notes: Notes, kind: str) -> None:

@@ -14,17 +14,20 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from vasa_core import assets
+from vasa_core.closeup import Closeup
 from vasa_core.decoder import Decoder
-from vasa_core.encoders import encode_landmarks
 from vasa_core.evaluate import expressions, pixels
 from vasa_core.evaluate.held_out import CALM, CANONICAL_SHARE, ROLES, SIZE_PX, Sitter, Truth
-from vasa_core.following import Follower, follower
+from vasa_core.evaluate.identity import identity_change
 from vasa_core.landmarks import CROP_PX, cut, widen_lids
-from vasa_core.latents import DYNAMICS, EXPRESSION, POSE
+from vasa_core.latents import DYNAMICS, EXPRESSION, IDENTITY, POSE
 from vasa_core.portrait import Portrait, prepare
 from vasa_core.refinement import FaceNetworks, load_networks
 from vasa_core.surface import LANDMARKS, Surface
 from vasa_core.world.facekit import head_rotation
+
+BONES = (33, 133, 362, 263, 168, 6, 197, 195, 5, 4)
+"""Landmarks on bone: corners of the eyes and the nose's ridge."""
 
 Landmarks = Float[np.ndarray, "478 2"]
 Picture = UInt8[np.ndarray, "512 512 3"]
@@ -105,6 +108,8 @@ class Look:
 
     landmarks: Landmarks
     motion: Motion
+    identity_change: Float[np.ndarray, " identity=80"]
+    """How the identity code seems to differ from the portrait's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +119,7 @@ class Subject:
     name: str
     portrait: Portrait
     decoder: Decoder
-    follow: Follower
+    closeup: Closeup
     surface: Surface
     watch: Watcher
 
@@ -135,16 +140,23 @@ class Subject:
     def look(self, frame: Picture) -> Look | None:
         """The second look: what any frame of this person, in the portrait's crop, shows; None where no face is."""
         found = self.watch(frame)
-        return None if found is None else Look(landmarks=found, motion=self.follow(found))
+        if found is None:
+            return None
+        motion = self.closeup(frame, found)
+        pose = self.decoder.pose(*motion)
+        seen, spread_cm = self.closeup._carried(frame, found, pose)
+        canonical = pose.canonical[:LANDMARKS]
+        changed = identity_change(self.portrait, self.surface, motion, canonical, seen, spread_cm)
+        return Look(landmarks=found, motion=motion, identity_change=changed)
 
     def reading(self, dynamics: Float[np.ndarray, " dynamics=50"]) -> expressions.Reading:
         """What facial dynamics do on this face."""
         head = self.decoder.rest[:LANDMARKS] + self.surface.displacement(dynamics)[:LANDMARKS]
         return expressions.read(head, np.degrees(dynamics[EXPRESSION:]))
 
-    def code(self, landmarks: Landmarks) -> Float[np.ndarray, " identity=80"]:
-        """The identity code that these landmarks tell."""
-        return encode_landmarks(landmarks, self.surface, (CROP_PX / 2, CROP_PX / 2)).identity_code
+    def bones_px(self, head_pose: Float[np.ndarray, " pose=6"]) -> Float[np.ndarray, "bone 2"]:
+        """Where this pose puts landmarks on bone, whatever the face does."""
+        return self.decoder.pose(head_pose, self.own[1]).projected[list(BONES), :2]
 
 
 def subject(name: str, picture: UInt8[np.ndarray, "h w 3"], surface: Surface, watch: Watcher) -> Subject:
@@ -154,7 +166,7 @@ def subject(name: str, picture: UInt8[np.ndarray, "h w 3"], surface: Surface, wa
         name=name,
         portrait=portrait,
         decoder=ready_decoder(portrait, surface),
-        follow=follower(portrait, surface),
+        closeup=Closeup(portrait, surface),
         surface=surface,
         watch=watch,
     )
@@ -215,7 +227,7 @@ def seat(sitter: Sitter, surface: Surface, watch: Watcher) -> Seat:
     made = subject(sitter.name, sitter.pictures[CALM], surface, watch)
     crop_from_picture = made.portrait.crop_from_picture
     crops = [made.portrait.crop] + [cut(picture, crop_from_picture) for picture in sitter.pictures[1:]]
-    own = Look(landmarks=made.portrait.landmarks, motion=made.own)
+    own = Look(landmarks=made.portrait.landmarks, motion=made.own, identity_change=np.zeros(IDENTITY, np.float32))
     whole = np.ones((SIZE_PX, SIZE_PX), np.float32)
     return Seat(
         subject=made,
