@@ -38,6 +38,12 @@ MARGIN_SHARE = 0.12
 LEAST_IRIS = 0.3
 """Share of the iris's disc that must show between the lids."""
 
+LEAST_OPEN = 0.6
+"""Eyes less open than this share of what they are in the portrait do not tell where they look."""
+
+FARTHEST_CM = 0.75
+"""How far an iris is looked for from where it is in the portrait."""
+
 Grey = Float[np.ndarray, "height width"]
 Picture = UInt8[np.ndarray, "512 512 3"]
 
@@ -55,6 +61,8 @@ class Closeup:
         self.carried = np.ones(LANDMARKS, bool)
         self.carried[[*OUTLINE, *CONTOURS]] = False
         still = self.decoder.pose(np.zeros(POSE, np.float32), np.zeros(DYNAMICS, np.float32))
+        areas = [cv2.contourArea(contour.astype(np.float32)) for contour in self.decoder.eye_openings(still.projected)]
+        self.open_px = [max(area, LEAST_IRIS * np.pi * r**2) for area, r in zip(areas, self.iris_px, strict=True)]
         own = [self._moved_iris(portrait.crop, still, eye) for eye in (0, 1)]
         self.own_moves = [np.zeros(2) if move is None else move for move in own]
 
@@ -114,14 +122,16 @@ class Closeup:
         height, width = plates.white.shape[:2]
         opening = np.zeros((height, width), np.uint8)
         cv2.fillPoly(opening, [np.round(contour * 16).astype(np.int32)], 1, cv2.LINE_8, 4)
-        disc = np.pi * self.iris_px[eye] ** 2
-        if opening.sum() < LEAST_IRIS * disc:
+        if opening.sum() < LEAST_OPEN * self.open_px[eye]:
             return None
         back = portrait_from_frame.copy()
         back[:, 2] -= plates.origin
         window = cv2.warpAffine(picture, back, (width, height), borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
-        unlike = iris_unlikeness(window, opening.astype(np.float32), plates, centre - plates.origin, self.iris_px[eye])
-        return _lowest(unlike) - np.round(centre - plates.origin)
+        at = centre - plates.origin
+        unlike = iris_unlikeness(window, opening.astype(np.float32), plates, at, self.iris_px[eye])
+        y, x = np.mgrid[0:height, 0:width]
+        far = np.hypot(x - at[0], y - at[1]) > FARTHEST_CM * self.decoder.camera.scale_px
+        return _lowest(np.where(far, np.inf, unlike)) - np.round(at)
 
 
 def iris_unlikeness(
@@ -148,7 +158,8 @@ def iris_unlikeness(
     return np.where(hidden, np.inf, there)
 
 
-def _correlated(plane: Grey, kernel: Grey) -> Grey:
+def _correlated(plane: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """At each place the sum of the plane under the kernel centred there."""
     return cv2.filter2D(plane.astype(np.float32), cv2.CV_64F, kernel, borderType=cv2.BORDER_CONSTANT)
 
 

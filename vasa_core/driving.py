@@ -42,11 +42,11 @@ REGIONS = {
     "right lids": (*UPPER_LIDS[1], *LOWER_LIDS[1]),
     "brows": (70, 63, 105, 66, 107, 55, 65, 52, 53, 46, 300, 293, 334, 296, 336, 285, 295, 282, 283, 276),
 }
-REACH = 4
+REACH = 3
 """Frames to either side that a steadied moment looks at."""
 
-SPREAD_FRAMES = 1.7
-TOLERANCE = 3.0
+SPREAD_FRAMES = 1.2
+TOLERANCE = 1.5
 """Moments further apart than this many times the noise are different on purpose and do not blur each other."""
 
 
