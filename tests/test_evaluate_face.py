@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vasa_core import assets
-from vasa_core.errors import DamagedData, MissingWeights
+from vasa_core.errors import BadOption, DamagedData, MissingWeights
 from vasa_core.evaluate import contact_sheets, crowd, expressions, face, held_out, pixels
 from vasa_core.evaluate.disentanglement import dci, entropy
 from vasa_core.evaluate.face_measures import angle_between_deg, angle_deg, opening
@@ -367,6 +367,21 @@ def test_closed_lids_look_closed_and_truth_changes(notes):
     assert max(notes[0][f"shut lids {face.HELD_OUT}"]) < 0.1
     blink = notes[0]["change"][held_out.BLINK - 1]
     assert blink[expressions.NAMES.index("left lids")] < -0.3
+
+
+def test_a_picture_without_a_face_is_named_and_stops_nothing(tmp_path):
+    (tmp_path / "notes.txt").write_text("no picture")
+    assert "notes.txt, refused" in face.done(face.Task(portrait=tmp_path / "notes.txt", sitters=(0,)))["lost"][0]
+    with pytest.raises(BadOption, match="no folder"):
+        face.measure(True, tmp_path / "nowhere", processes=0, progress=False)
+
+
+def test_figures_that_could_not_be_measured_are_not_in_the_json():
+    figures = (face.Figure(name="a", value=math.nan, meaning=""), face.Figure(name="b", value=1, meaning="", floor=2))
+    told = dci(*samples(), np.random.default_rng(0))
+    report = face.Report(figures=figures, worst={}, lost=(), dci=told, seconds=1.0)
+    assert report.numbers() == {"b": 1, "b_floor": 2}
+    assert "| `b` | 1 | 2 |" in face.markdown(report)
 
 
 def test_a_figure_knows_whether_its_bar_is_met():

@@ -12,6 +12,8 @@ import json
 import math
 import multiprocessing
 import os
+import signal
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -27,6 +29,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from vasa_core import assets
+from vasa_core.errors import BadOption, BadPortrait
 from vasa_core.evaluate import contact_sheets, expressions
 from vasa_core.evaluate.crowd import read_codes, shortened, true_factors
 from vasa_core.evaluate.disentanglement import Dci, dci
@@ -141,7 +144,11 @@ def _sitter_notes(task: Task, notes: Notes) -> None:
 
 def _portrait_notes(task: Task, path: Path, notes: Notes) -> None:
     surface, watch = _surface(), _watcher()
-    one = subject(path.stem, load_picture(path), surface, watch)
+    try:
+        one = subject(path.stem, load_picture(path), surface, watch)
+    except BadPortrait as refusal:
+        notes["lost"].append(f"{path.name}, refused: {refusal}")
+        return
     driver = seat(_sitters()[task.sitters[0]], surface, watch)
     note_self(one, notes, PORTRAITS)
     contact_sheets.write(task.sheets, f"{one.name}-asked", note_asks(one, notes, PORTRAITS), 4)
@@ -181,6 +188,15 @@ def _become_worker() -> None:
 
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its parent is gone: one that was killed cannot tell its workers."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 def gather(work: Sequence[Task], processes: int, progress: bool) -> Notes:
@@ -204,10 +220,16 @@ def _results(work: Sequence[Task], processes: int) -> Iterable[Notes]:
     try:
         for future in as_completed([pool.submit(done, task) for task in work]):
             yield future.result()
+    except BaseException:
+        for process in list((pool._processes or {}).values()):  # or an interrupted run would finish its tasks first
+            process.terminate()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
         for name, value in before.items():
-            os.environ.pop(name, None) if value is None else os.environ.__setitem__(name, value)
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 # ---- from notes to figures -------------------------------------------------------------------------------------------
@@ -222,12 +244,12 @@ def measure(
 ) -> Report:
     """Everything, computed now."""
     start = time.perf_counter()
-    given = sorted(path for path in portraits.iterdir() if path.is_file()) if portraits else []
+    given = _pictures(portraits) if portraits else []
     notes = gather(tasks(quick, given, sheets), processes, progress)
     told = _told(notes)
     found = [*_pixel_figures(notes), *_edit_figures(notes, HELD_OUT), *_identity_figures(notes, HELD_OUT)]
     found += [*_transfer_figures(notes, HELD_OUT), *_separation(told), *_cost()]
-    if given:
+    if notes.get(f"code {PORTRAITS}"):
         found += [*_edit_figures(notes, PORTRAITS), *_identity_figures(notes, PORTRAITS)]
         found += _transfer_figures(notes, PORTRAITS)
     return Report(
@@ -237,6 +259,12 @@ def measure(
         dci=told,
         seconds=time.perf_counter() - start,
     )
+
+
+def _pictures(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise BadOption(f"{folder} is no folder of portraits.")
+    return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
 
 
 def _worst(samples: list[tuple[float, str]]) -> list[str]:
@@ -249,25 +277,19 @@ def _mean(notes: Notes, name: str, scale: float = 1.0) -> float:
 
 
 def _pixel_figures(notes: Notes) -> Iterable[Figure]:
-    own = notes[f"self psnr {HELD_OUT}"]
-    yield Figure(
-        name="self_psnr_db",
-        value=float(np.mean(own)),
-        bar=38,
-        at_least=True,
-        meaning="a held-out portrait under its own motion against itself, whole 512 crop, mean, dB",
-    )
-    yield Figure(name="self_psnr_worst_db", value=min(own), meaning="the worst of these, dB")
-    if notes.get(f"self psnr {PORTRAITS}"):
-        given = notes[f"self psnr {PORTRAITS}"]
-        yield Figure(
-            name="self_psnr_portraits_db",
-            value=float(np.mean(given)),
-            bar=38,
-            at_least=True,
-            meaning="the same of the given portraits, mean, dB",
-        )
-        yield Figure(name="self_psnr_portraits_worst_db", value=min(given), meaning="the worst of these, dB")
+    for kind, end in ((HELD_OUT, ""), (PORTRAITS, "_portraits")):
+        own = notes.get(f"self psnr {kind}", [])
+        if own:
+            yield Figure(
+                name=f"self_psnr{end}_db",
+                value=float(np.mean(own)),
+                bar=38,
+                at_least=True,
+                meaning="a portrait against itself under its own motion as read off it again, whole crop, mean, dB",
+            )
+            yield Figure(name=f"self_psnr{end}_worst_db", value=min(own), meaning="the worst of these, dB")
+            exact = _mean(notes, f"exact psnr {kind}")
+            yield Figure(name=f"self_psnr{end}_exact_db", value=exact, meaning="the same under no motion at all, dB")
     bars = {"whole": ("drive", 4.0), "mouth": ("mouth", 4.0), "eyes": ("eyes", None), "hidden": ("hidden", 5.0)}
     for region, (name, bar) in bars.items():
         ours, plain = _mean(notes, f"driven psnr {region}"), _mean(notes, f"warped psnr {region}")

@@ -39,9 +39,12 @@ Notes = dict[str, list[Any]]
 
 
 def note_self(one: Subject, notes: Notes, kind: str) -> None:
-    """The portrait under its own motion against itself, whole crop: dB."""
-    error = pixels.squared_error(one.frame(one.own), one.portrait.crop)
-    notes[f"self psnr {kind}"].append(pixels.psnr_db(error))
+    """The portrait under its own motion, as it is and as the second look reads it off the portrait, against itself,
+    whole crop: dB."""
+    look = one.look(one.portrait.crop)
+    for name, motion in (("exact", one.own), ("self", one.own if look is None else look.motion)):
+        error = pixels.squared_error(one.frame(motion), one.portrait.crop)
+        notes[f"{name} psnr {kind}"].append(pixels.psnr_db(error))
 
 
 def note_driven(one: Seat, notes: Notes) -> list[Picture]:
