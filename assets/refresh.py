@@ -23,6 +23,7 @@ file changes; `tests/test_assets.py` compares. Nothing here shows or imitates a 
 """
 ORIGINS = {
     "held_out": "rendered by `vasa_core.evaluate.held_out`, shows nobody",
+    "judging": "synthetic voices performed by `vasa_core.train.judges lines`",
     "portraits": "rendered by `vasa_core.world`, shows nobody; see portraits/PORTRAITS.md",
     "voices": "synthetic voice; synthesiser and command in voices/VOICES.md",
     "weights": "trained by `vasa_core.train`; see MODEL_CARD.md",

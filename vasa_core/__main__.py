@@ -165,6 +165,25 @@ def marks(
         json_file.write_text(json.dumps(figures, indent=2) + "\n")
 
 
+@evaluate.command("motion")
+def motion_judges(
+    quick: Annotated[bool, typer.Option("--quick", help="One seed, few frames: under a minute.")] = False,
+    people: Annotated[Path | None, typer.Option(help="A folder of recorded utterances to judge besides ours.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the report there: Markdown, JSON and plots.")] = None,
+) -> None:
+    """Measure how good the motion is: sync, head, blinks, gaze, moods, rest and speed, by judges of our own."""
+    from vasa_core.evaluate.motion import measure
+    from vasa_core.evaluate.motion_report import lines, write_json, write_report
+
+    findings = measure(quick, people)
+    typer.echo(lines(findings))
+    if json_file is not None:
+        write_json(findings, json_file)
+    if out is not None:
+        typer.echo(write_report(findings, out))
+
+
 @evaluate.command("consent")
 def consent_checks(
     quick: Annotated[bool, typer.Option("--quick", help="Four portraits, one phrase a voice: under a minute.")] = False,

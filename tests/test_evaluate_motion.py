@@ -1,0 +1,343 @@
+"""The judges of motion: what each must say of motions, sounds and frames whose answer is known."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("scipy", reason="the training world needs scipy: pip install 'vasa_core[world]'")
+
+from test_structure import MODULES, PACKAGE, module_name, our_imports
+
+from vasa_core import assets
+from vasa_core.controls import EMOTIONS
+from vasa_core.errors import MissingWeights
+from vasa_core.evaluate import capp, emotion, figures, sync
+from vasa_core.evaluate.figures import Estimate
+from vasa_core.evaluate.findings import Figure, Findings, merged, share_figure
+from vasa_core.evaluate.judges import Judges, load_judges, save_judges
+from vasa_core.evaluate.lines import Line, read_lines, write_lines
+from vasa_core.evaluate.motion_report import lines as told
+from vasa_core.evaluate.motion_report import write_report
+from vasa_core.evaluate.seen import GazeReading, Mesh, Sighting, Stage
+from vasa_core.latents import DYNAMICS, EXPRESSION, Motion
+from vasa_core.pictures import load_picture
+from vasa_core.portrait import prepare
+from vasa_core.surface import load_surface
+from vasa_core.train import judges as recipe
+from vasa_core.world.measures import clip_of, track_of
+from vasa_core.world.performer import Mood, perform
+from vasa_core.world.texts import SENTENCES
+from vasa_core.world.utterances import Phone
+from vasa_core.world.voices import ESPEAK_VARIANTS
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread():
+    """Small networks: a second thread waits for the first."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def surface():
+    return load_surface(assets.weights("surface.safetensors"))
+
+
+def unit(count: int, size: int = 16, seed: int = 0) -> torch.Tensor:
+    return torch.nn.functional.normalize(
+        torch.randn(count, size, generator=torch.Generator().manual_seed(seed)), dim=-1
+    )
+
+
+def moving(surface, frames: int, **curves: np.ndarray) -> Motion:
+    """A face with these weights over time, its head at rest."""
+    dynamics = torch.zeros(frames, DYNAMICS)
+    for name, curve in curves.items():
+        direction = torch.from_numpy(surface.dynamics_from_weights({name: 1.0}))
+        dynamics += torch.from_numpy(np.asarray(curve, np.float32))[:, None] * direction
+    return Motion(head_pose=torch.zeros(frames, 6), facial_dynamics=dynamics)
+
+
+# --------------------------------------------------------------------------- sound and lips
+
+
+@pytest.mark.parametrize("late", [-4, 0, 3])
+def test_lips_that_come_late_are_found_late(late: int) -> None:
+    sounds = unit(120)
+    found = sync.matched(sounds, torch.roll(sounds, late, 0))
+    assert found.offset == late and found.distance == pytest.approx(0, abs=0.1)
+    assert found.confidence == pytest.approx(np.sqrt(2), abs=0.15)  # vectors at random lie about a root of two apart
+
+
+def test_lips_of_another_sound_earn_no_confidence() -> None:
+    assert sync.matched(unit(400), unit(400, seed=1)).confidence < 0.1
+
+
+def test_a_moment_hears_and_sees_a_fifth_of_a_second_and_no_more() -> None:
+    judge = sync.SyncJudge().eval()
+    mel, lips = torch.randn(1, 160, 80), torch.randn(1, 40, sync.LIPS)
+    heard, seen = judge.hear(mel), judge.see(lips)
+    assert heard.shape[1] == seen.shape[1] == 36
+    mel[:, :40], mel[:, 60:] = 0, 0  # moment 10 covers frames 10 to 14: mel frames 40 to 59
+    lips[:, :10], lips[:, 15:] = 0, 0
+    assert torch.allclose(judge.hear(mel)[:, 10], heard[:, 10], atol=1e-5)
+    assert torch.allclose(judge.see(lips)[:, 10], seen[:, 10], atol=1e-5)
+    assert not torch.allclose(judge.hear(mel)[:, 9], heard[:, 9], atol=1e-3)
+
+
+def test_how_loud_a_voice_was_recorded_does_not_matter() -> None:
+    sound = 0.3 * torch.randn(16000, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(sync.heard(sound, 25), sync.heard(0.1 * sound, 25), atol=1e-3)
+
+
+def test_the_sync_judge_learns_which_lips_are_whose() -> None:
+    torch.manual_seed(0)
+    judge = sync.SyncJudge(width=8, size=8)
+    curve = torch.randn(2, 40, 1).cumsum(1)
+    mel = curve.repeat_interleave(4, 1).expand(-1, -1, 80).contiguous()
+    lips = curve.expand(-1, -1, sync.LIPS).contiguous()
+    optimiser, losses = torch.optim.Adam(judge.parameters(), 1e-2), []
+    for _ in range(25):
+        loss = sync.sync_loss(judge, mel, lips)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.7 * losses[0]
+
+
+# --------------------------------------------------------------------------- head and sound
+
+
+def test_a_shifted_head_is_judged_by_the_windows_it_is_shifted_to() -> None:
+    judge = capp.CappJudge(width=16, curves=4).eval()
+    mel, turns = torch.randn(400, 80), np.cumsum(np.random.default_rng(0).normal(size=(100, 3)), 0).astype(np.float32)
+    (moved,) = capp.shifted(judge, mel, turns, (5,))
+    sounds = capp.windows(mel, range(21))
+    heads = torch.stack([torch.from_numpy(turns[s + 5 : s + 5 + capp.WINDOW]) for s in range(21)])
+    with torch.no_grad():
+        direct = (judge.hear(sounds) * judge.see(capp.turned(heads))).sum(-1)
+    assert moved == pytest.approx(float(direct.mean()), abs=1e-5)
+
+
+def test_a_clip_under_three_seconds_has_no_capp() -> None:
+    judge = capp.CappJudge(width=16, curves=4).eval()
+    assert np.isnan(capp.judged(judge, torch.randn(296, 80), np.zeros((74, 3), np.float32)))
+
+
+def test_where_the_head_looks_on_average_does_not_matter() -> None:
+    turns = torch.randn(2, 75, 3)
+    assert torch.allclose(capp.turned(turns), capp.turned(turns + 7), atol=1e-5)
+
+
+# --------------------------------------------------------------------------- figures
+
+
+def test_angles_between_directions() -> None:
+    assert figures.angle_deg(np.zeros(2), np.deg2rad([20.0, 0.0])) == pytest.approx(20)
+    assert figures.angle_deg(np.deg2rad([90.0, 0.0]), np.deg2rad([0.0, 90.0])) == pytest.approx(90)
+
+
+def test_the_main_gaze_is_where_most_looks_gather() -> None:
+    looks = np.deg2rad([[10, 0], [11, 1], [9, -1], [-20, 5], [30, 0]])
+    assert np.rad2deg(figures.main_gaze(looks)) == pytest.approx([10, 0], abs=0.01)
+
+
+def test_the_frechet_distance_of_a_step_of_one_spread_is_one_a_number() -> None:
+    sample = np.random.default_rng(0).normal(size=(4000, 5))
+    assert figures.frechet(sample, sample) == pytest.approx(0, abs=1e-6)
+    assert figures.frechet(sample + sample.std(0), sample) == pytest.approx(5, rel=1e-6)
+    assert figures.frechet(2 * sample - sample.mean(0), sample) == pytest.approx(5, rel=0.01)
+
+
+def test_an_interval_holds_the_mean_and_narrows_with_more_clips() -> None:
+    rng = np.random.default_rng(0)
+    few, many = (figures.estimated(rng.normal(3, 1, n).tolist()) for n in (20, 500))
+    assert few.low < few.value < few.high and many.high - many.low < 0.4 * (few.high - few.low)
+    assert figures.estimated([(1, 2), (3, 2)], figures.ratio_of_means).value == 1
+    assert figures.estimated([(1, 4), (3, 4)], figures.share).value == 0.5
+
+
+def test_rest_is_inside_long_pauses_only() -> None:
+    phones = (Phone(label="SIL", start_s=0, end_s=1), Phone(label="AA", start_s=1, end_s=2),
+              Phone(label="SIL", start_s=2, end_s=2.3), Phone(label="AA", start_s=2.3, end_s=3),
+              Phone(label="SIL", start_s=3, end_s=4))  # fmt: skip
+    rest = figures.resting(phones, 100)
+    assert np.flatnonzero(rest[:50]).tolist() == list(range(16)) and not rest[25:82].any()
+    assert np.flatnonzero(rest[75:]).tolist() == list(range(7, 25))
+
+
+def test_a_mouth_open_in_half_of_a_pause_is_closed_in_half(surface) -> None:
+    phones = (Phone(label="SIL", start_s=0, end_s=4),)
+    track = track_of(moving(surface, 100, jawOpen=0.3 * (np.arange(100) >= 50)), surface)
+    wide = float(track.landmarks[60, 13, 1] - track.landmarks[60, 14, 1])
+    assert figures.closed_at_rest(track, phones, wide) == (50, 100)
+    assert figures.quiver(track, phones, wide) == pytest.approx(1 / 99, rel=0.01)  # one jump of the whole opening
+
+
+def test_lips_that_close_at_each_b_are_counted_and_in_order(surface) -> None:
+    phones, opening = [], np.zeros(100)
+    for at in range(10):
+        phones += [Phone(label="B", start_s=0.4 * at, end_s=0.4 * at + 0.2),
+                   Phone(label="AA", start_s=0.4 * at + 0.2, end_s=0.4 * at + 0.4)]  # fmt: skip
+        opening[10 * at + 5 : 10 * at + 10] = 0.3
+    clip = clip_of(track_of(moving(surface, 100, jawOpen=opening), surface), np.zeros(64000, np.float32), phones)
+    closed, count = figures.closures(clip)
+    assert closed == count == 10
+    assert figures.phone_order([clip])["phone_order"] == pytest.approx(1)
+    backwards = clip_of(
+        track_of(moving(surface, 100, jawOpen=0.3 - opening), surface), np.zeros(64000, np.float32), phones
+    )
+    assert figures.closures(backwards)[0] == 0
+    assert figures.phone_order([backwards])["phone_order"] == pytest.approx(-1)
+
+
+def test_a_steady_head_shows_no_seam_and_a_jumping_one_does() -> None:
+    steady = Motion(head_pose=torch.arange(100.0)[:, None].expand(-1, 6), facial_dynamics=torch.zeros(100, DYNAMICS))
+    assert figures.join_speed(steady, 42) == pytest.approx(1)
+    jumping = replace(steady, head_pose=steady.head_pose + 5 * (torch.arange(100)[:, None] >= 42))
+    assert figures.join_speed(jumping, 42) == pytest.approx((6 + 1) / 2, rel=0.01)
+
+
+def test_a_bar_is_reached_or_missed_and_parts_come_together(tmp_path) -> None:
+    good = share_figure("closed", "lips", [(9, 10), (10, 10)], [(10, 10), (10, 10)], low=0.9, bar="≥ 90 %")
+    missed = Figure(name="late", what="offset", ours=Estimate(value=3, low=2, high=4), low=-1, high=1, bar="0 ± 1")
+    free = Figure(name="free", what="no bar", ours=Estimate(value=1, low=float("nan"), high=float("nan")))
+    findings = merged([Findings(figures=[good]), Findings(figures=[missed, free])])
+    assert [figure.reached for figure in findings.figures] == [True, False, None]
+    assert "MISSED" in told(findings)
+    page = write_report(findings, tmp_path).read_text()
+    assert "| **no** |" in page and "`closed`" in page
+    stored = json.loads((tmp_path / "report.json").read_text())
+    assert stored["closed"] == pytest.approx(0.95) and stored["closed_truth"] == 1 and stored["free_low"] is None
+
+
+def test_curves_become_plots(tmp_path) -> None:
+    curve = [[float(k) for k in range(31)]] * 2
+    dial = [[0.1 * k for k in range(4)]] * 7
+    write_report(Findings(figures=[], curves={"sync_offsets": curve, "emotion_dial": dial}), tmp_path)
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == ["emotion_dial.png", "sync_offsets.png"]
+
+
+# --------------------------------------------------------------------------- lines
+
+
+def test_lines_come_back_as_they_were_written(tmp_path, surface) -> None:
+    phones = (Phone(label="SIL", start_s=0, end_s=0.5), Phone(label="AA", start_s=0.5, end_s=1))
+    sound = 0.1 * torch.sin(torch.arange(16000) / 9)
+    truth = perform(phones, sound.numpy(), Mood(), np.random.default_rng(0)).motion(surface.dynamics_from_expression)
+    write_lines([Line(sound=sound, phones=phones, speaker="a", language="b", truths=(truth,))], tmp_path / "lines.npz")
+    (line,) = read_lines(tmp_path / "lines.npz")
+    assert line.phones == phones and line.spoken and line.seconds == 1
+    assert torch.allclose(line.sound, sound, atol=1e-4)
+    assert torch.allclose(line.truths[0].packed(), truth.packed(), atol=2e-3)
+
+
+def test_missing_lines_and_judges_are_refused(tmp_path) -> None:
+    with pytest.raises(MissingWeights, match=r"train\.judges lines"):
+        read_lines(tmp_path / "no.npz")
+    with pytest.raises(MissingWeights, match=r"train\.judges train"):
+        load_judges(tmp_path / "no.safetensors")
+
+
+def test_the_shipped_lines_are_whole_and_nobody_was_trained_on_them() -> None:
+    lines = read_lines()
+    assert sum(not line.spoken for line in lines) == 1
+    for line in lines:
+        assert line.phones[0].start_s == 0 and line.phones[-1].end_s == pytest.approx(line.seconds, abs=1e-3)
+        assert [p.end_s for p in line.phones[:-1]] == pytest.approx([p.start_s for p in line.phones[1:]], abs=1e-3)
+        assert all(len(truth) == -(-len(line.sound) // 640) for truth in line.truths) and len(line.truths) == 2
+    assert {line.language for line in lines} & set(SENTENCES) == {"en-us"}
+    generators = {variant for variant, *_ in ESPEAK_VARIANTS}
+    assert not generators & set(recipe.JUDGES_VOICES) and not generators & set(recipe.LINE_VOICES)
+    assert not set(recipe.JUDGES_VOICES) & set(recipe.LINE_VOICES)
+
+
+# --------------------------------------------------------------------------- frames
+
+
+@pytest.fixture(scope="module")
+def stage(surface):
+    with Mesh() as mesh:
+        yield Stage(prepare(load_picture(assets.FOLDER / "portraits" / "mei.png"), surface), surface, mesh)
+
+
+def test_a_fit_finds_the_pose_and_code_that_made_the_landmarks(stage) -> None:
+    rng = np.random.default_rng(0)
+    pose = np.array([0.10, -0.15, 0.05, 0.3, -0.2, -8.0])
+    code = 0.15 * rng.standard_normal(EXPRESSION)
+    found, shape = stage.fitted(stage._projected(pose, code) + stage._bias)
+    assert found == pytest.approx(pose, abs=0.15) and found[:3] == pytest.approx(pose[:3], abs=0.01)
+    again = stage._projected(found, shape)
+    assert np.abs(again - stage._projected(pose, code)).mean() < 0.1  # pixels
+
+
+def test_distance_and_turn_are_read_off_rendered_frames(stage, surface) -> None:
+    motion = moving(surface, 3)
+    pose = torch.tensor([[0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, -16.0], [0, np.deg2rad(8.0), 0, 0, 0, 0]]).float()
+    seen = stage.watched(replace(motion, head_pose=pose), range(3))
+    assert seen.frames == [0, 1, 2]
+    assert np.abs(seen.head_pose[0]).max() < 0.02 and np.abs(seen.expression[0]).max() < 0.05
+    assert 1 - seen.head_pose[1, 5] / 80 == pytest.approx(1.2, abs=0.015)
+    assert np.rad2deg(seen.head_pose[2, 1]) == pytest.approx(8, abs=2.5)
+
+
+def test_a_picture_without_a_face_is_left_out(stage) -> None:
+    seen = stage.read([(4, np.full((512, 512, 3), 128, np.uint8))])
+    assert seen.frames == [] and seen.head_pose.shape == (0, 6)
+
+
+def sighting(lids: list[float], codes: list[float]) -> Sighting:
+    count = len(lids)
+    return Sighting(frames=list(range(count)), head_pose=np.zeros((count, 6)), readings=np.zeros((count, 5)),
+                    expression=np.array(codes)[:, None] * np.ones((1, EXPRESSION)), lids=np.array(lids))  # fmt: skip
+
+
+def test_blinks_say_nothing_of_the_mood() -> None:
+    signs = emotion.signs_of(sighting([1.0, 0.2, 1.2], [0.1, 9.0, 0.3]))
+    assert signs[:-1] == pytest.approx(0.2) and signs[-1] == pytest.approx(0.1)
+
+
+def test_the_way_a_tracker_sees_is_learned_from_what_it_saw() -> None:
+    rng = np.random.default_rng(0)
+    meant = rng.standard_normal((400, emotion.SIGNS))
+    clips = {"signs": torch.from_numpy(0.5 * meant + 0.2), "meant": torch.from_numpy(meant)}
+    eye = recipe.imagining({"someone": clips})
+    assert eye.signs(meant[:5], rng) == pytest.approx(0.5 * meant[:5] + 0.2, abs=0.02)
+
+
+def test_a_gaze_reading_undoes_a_tracker_that_sees_half() -> None:
+    rng = np.random.default_rng(0)
+    gazes = 0.2 * rng.standard_normal((200, 2))
+    readings = np.c_[0.5 * gazes, np.zeros((200, 2)), np.ones(200)]
+    clips = {"readings": torch.from_numpy(readings), "gazes": torch.from_numpy(gazes)}
+    assert recipe.gaze_reading({"someone": clips})(readings) == pytest.approx(gazes, abs=1e-6)
+
+
+# --------------------------------------------------------------------------- the judges as a file, and their place
+
+
+def test_judges_are_stored_and_found_again(tmp_path) -> None:
+    judges = Judges(sync=sync.SyncJudge().eval(), capp=capp.CappJudge().eval(), emotion=emotion.EmotionJudge().eval(),
+                    gaze=GazeReading(weights=np.eye(5, 2)))  # fmt: skip
+    save_judges(judges, tmp_path / "judges.safetensors")
+    again = load_judges(tmp_path / "judges.safetensors")
+    signs = np.linspace(-1, 1, emotion.SIGNS)
+    assert emotion.judged(again.emotion, signs) == pytest.approx(emotion.judged(judges.emotion, signs), abs=1e-2)
+    assert emotion.judged(again.emotion, signs).shape == (len(EMOTIONS),)
+    assert again.gaze.weights == pytest.approx(np.eye(5, 2))
+
+
+def test_no_judge_is_needed_to_run_nor_part_of_the_generators_loss() -> None:
+    allowed = ("world", "evaluate", "__main__", "train.judges")
+    for path in MODULES:
+        if not module_name(path).startswith(allowed):
+            assert not {m for m in our_imports(path) if m.startswith("evaluate")}, module_name(path)
+    assert not {m for m in our_imports(PACKAGE / "train" / "motion.py") if m.startswith(("evaluate", "train.judges"))}
