@@ -18,7 +18,7 @@ from vasa_core.portrait import prepare
 from vasa_core.sight import COARSE, FINE
 from vasa_core.surface import LANDMARKS, load_surface
 from vasa_core.train import face
-from vasa_core.train.pairs import Pairs, load_pairs, met, pairs_of, save_pairs
+from vasa_core.train.pairs import Pairs, load_pairs, met, pairs_of, save_pairs, smooth_error
 from vasa_core.world.shards import Group
 
 SIZE = 256
@@ -68,6 +68,16 @@ def test_the_driven_surface_meets_the_landmarks(group, surface):
     assert np.abs(met(pose, aim, surface).projected[:LANDMARKS, :2] - aim).max() < 1e-3
     with pytest.raises(BadPortrait, match="leave this pair out"):
         met(pose, aim + 40, surface)
+
+
+def test_without_mediapipe_the_truth_is_spoiled_as_mediapipe_would(group, surface):
+    error = np.stack([smooth_error(surface, np.random.default_rng(k)) for k in range(200)])
+    assert np.linalg.norm(error, axis=2).mean() == pytest.approx(0.02, abs=0.006)
+    upper, lower = error[:, 13], error[:, 14]  # lips that meet
+    assert np.abs(upper - lower).mean() < 0.1 * np.abs(upper).mean()
+    pairs = pairs_of(group, 0, [0, 1], surface, np.random.default_rng(1))
+    difference = pairs.warped[1].astype(np.float32) - pairs.truth[1]
+    assert 10 * np.log10(255**2 / np.mean(difference**2)) > 30
 
 
 def test_pairs_come_back_from_their_file(pairs, tmp_path):

@@ -66,7 +66,7 @@ def find_face(picture: UInt8[np.ndarray, "height width 3"]) -> Float[np.ndarray,
 def crop_face(picture: UInt8[np.ndarray, "height width 3"]) -> FaceCrop:
     """The 512-pixel crop around the one face, with landmarks found again in it for precision."""
     coarse = find_face(picture)
-    transform = _crop_transform(coarse, picture.shape[1], picture.shape[0])
+    transform = crop_transform(coarse, picture.shape[1], picture.shape[0])
     crop = cut(picture, transform)
     again = _meshes(crop)
     landmarks = again[0] if again else coarse @ transform[:, :2].T + transform[:, 2]
@@ -183,7 +183,7 @@ def _meshes_after_detection(picture: np.ndarray) -> list[np.ndarray]:
     return faces
 
 
-def _crop_transform(face: np.ndarray, width: int, height: int) -> np.ndarray:
+def crop_transform(face: np.ndarray, width: int, height: int) -> np.ndarray:
     """The upright square around the face: moved, then tightened, to stay inside the picture where it can."""
     low, high = face[:468].min(0), face[:468].max(0)
     centre, extent = (low + high) / 2, float((high - low).max())

@@ -22,7 +22,7 @@ from safetensors.numpy import save_file
 from vasa_core.encoders import FaceCodes, encode_landmarks
 from vasa_core.errors import BadPortrait
 from vasa_core.geometry import Camera, empty_depth, rasterise, vertex_normals
-from vasa_core.landmarks import CROP_PX, crop_face, person_matte
+from vasa_core.landmarks import CROP_PX, FaceCrop, crop_face, person_matte
 from vasa_core.surface import LANDMARKS, LOWER_LIP, UPPER_LIP, Surface, between_landmarks
 
 SHEET_CELLS = 48
@@ -87,6 +87,16 @@ class Portrait:
 def prepare(picture: UInt8[np.ndarray, "height width 3"], surface: Surface) -> Portrait:
     """The portrait of the one face in the picture; BadPortrait names what is in the way."""
     face = crop_face(picture)
+    return prepare_found(picture, face, person_matte(face.crop), surface)
+
+
+def prepare_found(
+    picture: UInt8[np.ndarray, "height width 3"],
+    face: FaceCrop,
+    matte: Float[np.ndarray, "512 512"],
+    surface: Surface,
+) -> Portrait:
+    """The portrait of a face whose landmarks and matte are known already: from the training world, say."""
     codes = encode_landmarks(face.landmarks, surface, (CROP_PX / 2, CROP_PX / 2))
     if np.sqrt(np.mean(codes.identity_code**2)) > LEAST_HUMAN:
         raise BadPortrait("what looks like a face in the portrait has no human proportions: use a picture of a person.")
@@ -95,7 +105,6 @@ def prepare(picture: UInt8[np.ndarray, "height width 3"], surface: Surface) -> P
         raise BadPortrait(
             f"the face is turned {turn:.0f} degrees away: use a view of at most {np.rad2deg(WIDEST_TURN_RAD):.0f}."
         )
-    matte = person_matte(face.crop)
     residual = _residual(face.landmarks, codes, surface)
     canonical = surface.vertices(codes.identity_code, codes.facial_dynamics)
     canonical[: len(residual)] += residual

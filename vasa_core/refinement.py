@@ -219,4 +219,11 @@ def load_networks(path: Path) -> FaceNetworks:
         networks.load_state_dict({name: value.float() for name, value in load_file(path).items()})
     except (FileNotFoundError, SafetensorError, RuntimeError) as cause:
         raise MissingWeights(f"{path} is not a face decoder of ours: restore it from the repository.") from cause
+    networks.refinement.to(fast_kind()).to(memory_format=torch.channels_last)
     return networks.eval().requires_grad_(False)
+
+
+def fast_kind() -> torch.dtype:
+    """bfloat16 where the processor multiplies it itself (half the time, no visible difference), else float32."""
+    native = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)  # torch has no public question for it yet
+    return torch.bfloat16 if native() else torch.float32

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 
 import cv2
@@ -45,7 +45,7 @@ def render_frames(
         yield resized(frame, size)
 
 
-def drawn(decoder: Decoder, wanted: Iterable[Wanted]) -> Iterator[UInt8[np.ndarray, "512 512 3"]]:
+def drawn(decoder: Decoder, wanted: Iterable[Wanted]) -> Generator[UInt8[np.ndarray, "512 512 3"], None, None]:
     """Frames of what is wanted: head pose, facial dynamics, trailing pose.
 
     The geometry of the next frame is worked out in a second thread beside the network of this one; without a network

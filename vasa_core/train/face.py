@@ -188,6 +188,13 @@ def batch_of(samples: list[dict[str, Array]]) -> Batch:
     return Batch(seen=seen, owner=owner, **frames)
 
 
+def moved(batch: Batch, device: str) -> Batch:
+    """The batch in another memory."""
+    seen = Seen(**{field.name: getattr(batch.seen, field.name).to(device) for field in fields(Seen)})
+    tensors = {field.name: getattr(batch, field.name) for field in fields(Batch) if field.name != "seen"}
+    return Batch(seen=seen, **{name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items()})
+
+
 class Feeder:
     """Batches made in threads ahead of the training; files that appear while it runs are found."""
 
@@ -282,13 +289,13 @@ class Discriminator(nn.Module):
 def cut_pieces(pictures: list[Tensor], batch: Batch, generator: torch.Generator) -> list[Tensor]:
     """Of each frame a piece around the mouth and one from anywhere, at the same places in all pictures."""
     weight = weight_of(batch)[:, 0]
-    rows, columns = (torch.arange(n, dtype=torch.float32) for n in weight.shape[1:])
+    rows, columns = (torch.arange(n, dtype=torch.float32, device=weight.device) for n in weight.shape[1:])
     heavy = torch.where(weight > 3, weight, 0) + 1e-6
     total = heavy.sum((1, 2))
     middle = torch.stack([(heavy.sum(2) * rows).sum(1) / total, (heavy.sum(1) * columns).sum(1) / total], 1)
     last = weight.shape[-1] - CUT_PX
     anywhere = torch.randint(0, last + 1, middle.shape, generator=generator)
-    corners = torch.cat([(middle - CUT_PX / 2).long().clamp(0, last), anywhere]).tolist()
+    corners = torch.cat([(middle - CUT_PX / 2).long().clamp(0, last).cpu(), anywhere]).tolist()
     places = [(k % len(weight), y, x) for k, (y, x) in enumerate(corners)]
     return [torch.stack([p[k, :, y : y + CUT_PX, x : x + CUT_PX] for k, y, x in places]) for p in pictures]
 
@@ -309,17 +316,18 @@ def frame_of(networks: FaceNetworks, batch: Batch, recipe: Recipe) -> tuple[Tens
 class Trainer:
     """Networks, their running average, discriminator and optimisers."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe, device: str = "cpu") -> None:
         torch.manual_seed(recipe.seed)
-        self.recipe = recipe
-        self.networks = FaceNetworks()
+        self.recipe, self.device = recipe, device
+        self.networks = FaceNetworks().to(device)
         self.networks.refinement.to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.networks).requires_grad_(False)
-        self.judge = Discriminator().to(memory_format=torch.channels_last)
+        self.judge = Discriminator().to(device, memory_format=torch.channels_last)
         self.optimiser = torch.optim.AdamW(self.networks.parameters(), lr=6e-4, betas=(0.9, 0.99), weight_decay=1e-4)
         self.judge_optimiser = torch.optim.AdamW(self.judge.parameters(), lr=4e-4, betas=(0.5, 0.99))
         self.generator = torch.Generator().manual_seed(recipe.seed)
-        self.steps, self.seconds, self.sums = 0, 0.0, {}
+        self.steps, self.seconds = 0, 0.0
+        self.sums: dict[str, float] = {}
 
     @property
     def progress(self) -> float:
@@ -330,7 +338,7 @@ class Trainer:
 
     def step(self, batch: Batch) -> None:
         """One batch forward and back."""
-        start = time.perf_counter()
+        start, batch = time.perf_counter(), moved(batch, self.device)
         rate = 6e-4 * min(1, (self.steps + 1) / 50) * (0.5 + 0.5 * math.cos(math.pi * min(self.progress, 1))) + 1e-5
         self.optimiser.param_groups[0]["lr"] = rate
         frame, lit, painted, share = frame_of(self.networks, batch, self.recipe)
@@ -395,7 +403,7 @@ class Trainer:
     def resume(self, folder: Path) -> None:
         """Goes on where a run in this folder stopped."""
         if (folder / "state.pt").is_file():
-            state = torch.load(folder / "state.pt", weights_only=True)
+            state = torch.load(folder / "state.pt", weights_only=True, map_location=self.device)
             for name in STATES:
                 getattr(self, name).load_state_dict(state[name])
             self.steps, self.seconds = state["steps"], state["seconds"]
@@ -406,7 +414,7 @@ STATES = ("networks", "average", "judge", "optimiser", "judge_optimiser")
 
 def save_networks(networks: FaceNetworks, path: Path) -> None:
     """The weight file that `refinement.load_networks` reads."""
-    tensors = {name: value.to(torch.float16).contiguous() for name, value in networks.state_dict().items()}
+    tensors = {name: value.to("cpu", torch.float16).contiguous() for name, value in networks.state_dict().items()}
     half = path.with_suffix(".partial")
     save_file(tensors, half, {"kind": "vasa face decoder"})
     half.replace(path)
@@ -418,7 +426,8 @@ def judged(networks: FaceNetworks, folder: Path, recipe: Recipe, most: int = 24)
     sums: dict[str, list[float]] = {}
     for path in sorted(folder.glob("*.npz"))[:most]:
         drawn = whole(load_pairs(path))
-        batch = batch_of([drawn])
+        device = next(networks.parameters()).device.type
+        batch = moved(batch_of([drawn]), device)
         with torch.no_grad():
             frame, _, _, _ = frame_of(networks, batch, recipe)
         for name, picture in (("warped", batch.warped), ("refined", frame)):
@@ -467,21 +476,31 @@ def regions(batch: Batch) -> dict[str, Tensor]:
 
 def laplacian(picture: Tensor, mask: Tensor) -> Tensor:
     """Variance of the Laplacian of the luma within the mask: how sharp it is."""
-    luma = (picture * 127.5 * torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    luma = (picture * 127.5 * torch.tensor([0.299, 0.587, 0.114], device=picture.device).view(1, 3, 1, 1)).sum(
+        1, keepdim=True
+    )
     kernel = torch.tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]]).view(1, 1, 3, 3)
     edges = F.conv2d(luma, kernel, padding=1)
     inner = -F.max_pool2d(-mask, 7, 1, 3)
     return ((edges**2) * inner).sum() / inner.sum().clamp(min=1)
 
 
-def train(pairs: Path, held: Path, out: Path, recipe: Recipe, save_every_s: float = 300.0) -> None:
+def train(
+    pairs: Path,
+    held: Path,
+    out: Path,
+    recipe: Recipe,
+    save_every_s: float = 300.0,
+    device: str = "cpu",
+    threads: int = 1,
+) -> None:
     """Trains for the recipe's minutes of work, saving and judging now and then."""
     if not any(pairs.glob("*.npz")):
         raise BadOption(f"{pairs} holds no training pairs: make them with python -m vasa_core.train.pairs.")
     out.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(recipe)
+    trainer = Trainer(recipe, device)
     trainer.resume(out)
-    feed = Feeder(pairs, recipe)
+    feed = Feeder(pairs, recipe, threads)
     saved, counted = trainer.seconds, trainer.steps
     with tqdm(total=100.0, initial=100 * min(trainer.progress, 1), unit="%", mininterval=20) as bar:
         while trainer.progress < 1:
@@ -531,7 +550,8 @@ def main(arguments: list[str] | None = None) -> None:
         augmentation=options.augmentation,
         detail=options.detail,
     )
-    train(options.pairs, options.held, options.out, recipe)
+    device, feeders = ("cuda", 8) if options.preset == "gpu" else ("cpu", 1)
+    train(options.pairs, options.held, options.out, recipe, device=device, threads=feeders)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@
 decoder sees of it, and for each driven frame the bare warp, the sight of the geometry, and the truth. The portrait is
 prepared as at run time, errors of landmarks and matte included; the driven geometry lies on the true landmarks, moved
 by the error that the portrait's landmarks carry along, so that pixels meet and nothing learns to blur. Resumable by
-shard.
+shard. `--from-truth` does without MediaPipe (which is not to be had everywhere): true landmarks with an error as smooth
+and as large as MediaPipe's, true coverage with its edge frayed.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ from vasa_core import assets
 from vasa_core.decoder import Decoder, Pose
 from vasa_core.errors import BadPortrait
 from vasa_core.following import follower
-from vasa_core.landmarks import cut
-from vasa_core.portrait import Portrait, prepare
+from vasa_core.landmarks import FaceCrop, crop_transform, cut
+from vasa_core.portrait import Portrait, prepare, prepare_found
 from vasa_core.sight import FINE_PX, depth_seen
-from vasa_core.surface import LANDMARKS, Surface, between_landmarks, load_surface
+from vasa_core.surface import EYE_CORNERS, LANDMARKS, Surface, between_landmarks, load_surface
 from vasa_core.world.shards import Group, read_shard
 
 DRIVEN = 4
@@ -38,6 +39,9 @@ DRIVEN = 4
 
 FARTHEST_PX = 14.0
 """Truth may differ from the fitted surface by this much on the crop before the pair is left out: a wrong fit."""
+
+ERROR_SHARE, ERROR_REACH_CM = 0.02, 4.0
+"""MediaPipe's landmarks lie 2 to 3 % of the eyes' distance from the truth, alike over some centimetres (RESULTS.md)."""
 
 ENLARGED = 2
 WIDEST_DEG = 32.0
@@ -65,9 +69,18 @@ class Pairs:
     truth_person: UInt8[Array, "pair 256 256"]
 
 
-def pairs_of(group: Group, source: int, targets: Sequence[int], surface: Surface) -> Pairs:
-    """The portrait in frame `source` of a group driven to its `targets`; BadPortrait where it cannot serve."""
-    portrait = prepare(enlarged(group.picture[source]), surface)
+def pairs_of(
+    group: Group,
+    source: int,
+    targets: Sequence[int],
+    surface: Surface,
+    rng: np.random.Generator | None = None,
+) -> Pairs:
+    """The portrait in frame `source` of a group driven to its `targets`; BadPortrait where it cannot serve.
+
+    With `rng` landmarks and matte are the true ones, spoiled as MediaPipe spoils them.
+    """
+    portrait = spoiled_truth(group, source, surface, rng) if rng else prepare(enlarged(group.picture[source]), surface)
     decoder, follows = Decoder(portrait, surface), follower(portrait, surface)
     carried = portrait.landmarks - on_crop(group.landmarks[source], portrait)
     warped, fine, coarse, truth, person = [], [], [], [], []
@@ -102,6 +115,31 @@ def pairs_of(group: Group, source: int, targets: Sequence[int], surface: Surface
 def enlarged(picture: UInt8[Array, "size size *channel"]) -> UInt8[Array, "larger larger *channel"]:
     """A render as large as a portrait should be."""
     return cv2.resize(picture, None, fx=ENLARGED, fy=ENLARGED, interpolation=cv2.INTER_CUBIC)
+
+
+def spoiled_truth(group: Group, frame: int, surface: Surface, rng: np.random.Generator) -> Portrait:
+    """The portrait in a frame of a group, prepared without MediaPipe."""
+    picture = enlarged(group.picture[frame])
+    landmarks = ENLARGED * group.landmarks[frame] - 0.5
+    transform = crop_transform(landmarks, picture.shape[1], picture.shape[0]).astype(np.float32)
+    seen = landmarks @ transform[:, :2].T + transform[:, 2]
+    span = float(np.linalg.norm(seen[33] - seen[263]))
+    found = (seen + span * smooth_error(surface, rng)).astype(np.float32)
+    alpha = cut(enlarged(group.alpha[frame]), transform).astype(np.float32) / 255
+    frayed = cv2.GaussianBlur(alpha, (0, 0), float(rng.uniform(1, 5)))
+    matte = np.clip((frayed - rng.uniform(0.1, 0.4)) / 0.4, 0, 1).astype(np.float32)
+    face = FaceCrop(crop=cut(picture, transform), landmarks=found, crop_from_picture=transform)
+    return prepare_found(picture, face, matte, surface)
+
+
+def smooth_error(surface: Surface, rng: np.random.Generator) -> Float[Array, "landmark=478 2"]:
+    """An error of landmarks in shares of the eyes' distance: neighbours err alike."""
+    places = surface.neutral[:LANDMARKS]
+    waves, phases = rng.normal(size=(6, 3)) / ERROR_REACH_CM, rng.uniform(0, 2 * np.pi, 6)
+    strength = rng.normal(size=(6, 2)) * ERROR_SHARE / np.sqrt(3)
+    error = np.cos(places @ waves.T + phases) @ strength
+    irises = np.repeat([error[list(corners)].mean(0) for corners in EYE_CORNERS], 5, axis=0)
+    return np.concatenate([error, irises]).astype(np.float32)
 
 
 def on_crop(landmarks: Float[Array, "landmark 2"], portrait: Portrait) -> Float[Array, "landmark 2"]:
@@ -156,7 +194,7 @@ def chosen(group: Group, rng: np.random.Generator) -> Iterator[tuple[int, list[i
         yield source, [source, *(int(k) for k in others)]
 
 
-def prepare_shard(shard: Path, out: Path, seed: int) -> int:
+def prepare_shard(shard: Path, out: Path, seed: int, from_truth: bool = False) -> int:
     """All pairs of a shard as files; how many portraits were left out."""
     surface = load_surface(assets.weights("surface.safetensors"))
     left_out = 0
@@ -164,7 +202,8 @@ def prepare_shard(shard: Path, out: Path, seed: int) -> int:
         rng = np.random.default_rng([seed, int(group.key)])
         for source, targets in chosen(group, rng):
             try:
-                save_pairs(pairs_of(group, source, targets, surface), out / f"{group.key}-{source}.npz")
+                pairs = pairs_of(group, source, targets, surface, rng if from_truth else None)
+                save_pairs(pairs, out / f"{group.key}-{source}.npz")
             except BadPortrait:  # a face that is not found, or found wrongly
                 left_out += 1
     (out / f"{shard.stem}.json").write_text(json.dumps({"left out": left_out}))
@@ -177,6 +216,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--from-truth", action="store_true", help="without MediaPipe")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     whole = [record.with_suffix(".tar") for record in sorted(options.shards.glob("shard-*.json"))]
@@ -184,7 +224,7 @@ def main() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
     cv2.setNumThreads(1)
     with ProcessPoolExecutor(options.workers, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
-        jobs = [pool.submit(prepare_shard, shard, options.out, options.seed) for shard in left]
+        jobs = [pool.submit(prepare_shard, shard, options.out, options.seed, options.from_truth) for shard in left]
         for job in tqdm(jobs, desc="shards", unit="shard", mininterval=10):
             job.result()
 
