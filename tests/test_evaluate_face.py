@@ -135,7 +135,7 @@ def test_each_number_answers_to_its_own_expression(surface):
     assert change({"mouthSmile": 1})["mouth width"] > 0.3
     assert change({"mouthSmile": 1})["corner lift"] > 0.3
     assert change({"mouthPucker": 1})["mouth width"] < -0.3
-    assert change({"mouthPucker": 1})["pout"] > 0.1
+    assert change({"mouthFunnel": 1})["lip height"] > 0.3
     assert change({"eyeBlink_L": 1})["left lids"] < -0.5 < change({"eyeBlink_L": 1})["right lids"]
     assert change({"browInnerUp": 1})["inner brows"] > 0.3
     assert abs(change({"eyeBlink": 1})["jaw drop"]) < 0.02

@@ -13,12 +13,12 @@ from vasa_core.surface import LOWER_LIDS, LOWER_LIP, UPPER_LIDS, UPPER_LIP
 
 CHIN = (152, 148, 377, 176, 400)
 CORNERS = (61, 291)
-MIDDLE_LIPS = (0, 17)
+OUTER_LIPS = (0, 17)
 INNER_BROWS, OUTER_BROWS = (55, 107, 285, 336), (70, 105, 300, 334)
 
 GROUPS = {
     "jaw": ("jaw drop",),
-    "lips": ("lip opening", "mouth width", "corner lift", "pout"),
+    "lips": ("lip opening", "mouth width", "corner lift", "lip height"),
     "lids": ("right lids", "left lids"),
     "brows": ("inner brows", "outer brows"),
     "gaze": ("gaze yaw", "gaze pitch"),
@@ -29,7 +29,7 @@ Reading = Float[np.ndarray, " number=11"]
 
 def read(head: Float[np.ndarray, "landmark 3"], gaze_deg: Float[np.ndarray, " 2"]) -> Reading:
     """The numbers of NAMES for landmarks in head coordinates (cm) and a gaze in the head (degrees)."""
-    up, forward = head[:, 1], head[:, 2]
+    up = head[:, 1]
     lips = [up[list(ids)[2:7]].mean() for ids in (UPPER_LIP, LOWER_LIP)]
     lids = [
         up[list(upper)[2:5]].mean() - up[list(lower)[2:5]].mean()
@@ -40,7 +40,7 @@ def read(head: Float[np.ndarray, "landmark 3"], gaze_deg: Float[np.ndarray, " 2"
         lips[0] - lips[1],
         head[CORNERS[1], 0] - head[CORNERS[0], 0],
         up[list(CORNERS)].mean(),
-        forward[list(MIDDLE_LIPS)].mean(),
+        up[OUTER_LIPS[0]] - up[OUTER_LIPS[1]],
         *lids,
         up[list(INNER_BROWS)].mean(),
         up[list(OUTER_BROWS)].mean(),
