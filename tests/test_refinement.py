@@ -17,11 +17,13 @@ from vasa_core.refinement import (
     FaceNetworks,
     Refinement,
     Seen,
+    bounded,
     composed,
     found_at,
     load_networks,
+    shares,
 )
-from vasa_core.sight import CANONICAL_CM, COARSE
+from vasa_core.sight import CANONICAL_CM, COARSE, MOVED_PX
 from vasa_core.train.face import save_networks
 
 WARPED, UNMOVED, PAINTED = range(3)
@@ -57,6 +59,20 @@ def test_flow_moves_the_warp_and_gain_lights_it(pictures):
     torch.testing.assert_close(moved[..., :-2, :-2], warped[..., 2:, 2:])
     lit = composed(answer(WARPED, gain=float(np.log(0.5))), warped, portrait)[0]
     torch.testing.assert_close(lit + 1, (warped + 1) / 2)
+
+
+def test_no_ghost_of_a_head_that_has_moved_on_and_no_flow_where_skin_is_shown():
+    fine, coarse, matte = torch.zeros(1, 5, 32, 32), torch.zeros(1, 12, 16, 16), torch.ones(1, 1, 32, 32)
+    said = answer(UNMOVED, flow=2.0)
+    said = Answer(logits=torch.zeros_like(said.logits), painted=said.painted, flow=said.flow, gain=said.gain)
+    torch.testing.assert_close(shares(bounded(said, fine, coarse, matte)), torch.full((1, 3, 32, 32), 1 / 3))
+    coarse[:, 0], coarse[:, -1] = 10 / MOVED_PX, 1.0  # the head has moved by 10 pixels
+    assert shares(bounded(said, fine, coarse, matte))[:, UNMOVED].max() < 1e-4
+    assert shares(bounded(said, fine, coarse, 0 * matte))[:, UNMOVED].min() > 0.3  # background stays
+    coarse[:, -1] = 0.0  # it is the chest that moved
+    assert shares(bounded(said, fine, coarse, matte))[:, UNMOVED].min() > 0.3
+    fine[:, 2] = 1.0
+    assert bounded(said, fine, coarse, matte).flow.max() < 0.25
 
 
 def test_the_volume_gives_back_what_lies_at_a_place():

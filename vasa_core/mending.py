@@ -16,7 +16,7 @@ from jaxtyping import Float, UInt8
 
 from vasa_core.landmarks import CROP_PX
 from vasa_core.portrait import Portrait
-from vasa_core.refinement import VOLUME_HIGH_CM, VOLUME_LOW_CM, FaceNetworks, Seen, shares
+from vasa_core.refinement import VOLUME_HIGH_CM, VOLUME_LOW_CM, FaceNetworks, Seen, bounded, shares
 from vasa_core.sight import CANONICAL_CM, COARSE_PX, FINE_PX, Sight
 
 CANONICAL = slice(2, 5)
@@ -33,6 +33,8 @@ class Mending:
         self.kind = next(self.network.parameters()).dtype
         own = cv2.resize(portrait.crop, (FINE_PX, FINE_PX), interpolation=cv2.INTER_AREA)
         self.own = self._tensor(own) / 127.5 - 1
+        matte = cv2.resize(portrait.matte, (FINE_PX, FINE_PX), interpolation=cv2.INTER_AREA)
+        self.matte = torch.from_numpy(matte)[None, None]
         self.volume = np.ascontiguousarray(np.moveaxis(portrait.appearance_volume, 0, -1))
 
     def __call__(self, warped: UInt8[np.ndarray, "512 512 3"], sight: Sight) -> UInt8[np.ndarray, "512 512 3"]:
@@ -41,13 +43,10 @@ class Mending:
         find(self.volume, sight.coarse[CANONICAL], *UNIT_FROM_TENTH, features)
         small = cv2.resize(warped, (FINE_PX, FINE_PX), interpolation=cv2.INTER_AREA)
         with torch.inference_mode():
-            answer = self.network(
-                self._tensor(small) / 127.5 - 1,
-                self.own,
-                torch.from_numpy(sight.fine)[None].to(self.kind) / 255,
-                torch.from_numpy(sight.coarse)[None].to(self.kind),
-                self._tensor(features),
-            )
+            fine, coarse = torch.from_numpy(sight.fine)[None] / 255, torch.from_numpy(sight.coarse)[None]
+            told = (fine.to(self.kind), coarse.to(self.kind), self._tensor(features))
+            answer = self.network(self._tensor(small) / 127.5 - 1, self.own, *told)
+            answer = bounded(answer, fine, coarse, self.matte)
             share = shares(answer)[0].permute(1, 2, 0).numpy()
             painted = answer.painted[0].permute(1, 2, 0).numpy()
             flow = answer.flow[0].permute(1, 2, 0).numpy() * (CROP_PX / FINE_PX)

@@ -23,6 +23,7 @@ from vasa_core.errors import MissingWeights
 from vasa_core.geometry import CAMERA_DISTANCE_CM
 from vasa_core.landmarks import CROP_PX
 from vasa_core.sight import CANONICAL_CM, COARSE, FINE
+from vasa_core.sight import MOVED_PX as SIGHT_MOVED_PX
 
 FEATURES = 16
 VOLUME = (16, 32, 32)
@@ -42,6 +43,16 @@ FLOW_PX = 6.0
 GAIN = 0.6
 WARP_FIRST = 2.0
 """Logit by which the warp leads before anything is learned."""
+
+GHOSTS, OVERPAINTED, OPENINGS = 12.0, 2.0, 3.0
+"""Logits taken from the unmoved portrait where it shows a head that has moved on; from painting where the warp has the
+portrait's own skin; from painting where teeth and eyes are drawn."""
+
+STILL_PX, MOVED_PX = 1.5, 6.0
+"""On the crop: a displacement up to the first leaves the portrait in place, from the second on it has moved."""
+
+HELD = 0.9
+"""Flow is held back by this much on shown skin and in the openings: the surface is right there, lips above all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +190,30 @@ class Refinement(nn.Module):
             flow=FLOW_PX * torch.tanh(0.2 * coarse_out[:, :2]),
             gain=GAIN * torch.tanh(0.5 * coarse_out[:, 2:]),
         )
+
+
+def bounded(
+    answer: Answer,
+    fine: Float[Tensor, "batch fine high wide"],
+    coarse: Float[Tensor, "batch coarse half_high half_wide"],
+    matte: Float[Tensor, "batch 1 high wide"],
+) -> Answer:
+    """The answer within what the geometry knows; `matte` is the unmoved portrait's.
+
+    Left to itself the network leaves ghosts of the unmoved head beside a turned one and moves lips a little.
+    """
+    shown, openings = fine[:, 2:3], fine[:, 3:5].amax(1, keepdim=True)
+    moved = coarse[:, :2].norm(dim=1, keepdim=True) * SIGHT_MOVED_PX
+    gone = ((moved - STILL_PX) / (MOVED_PX - STILL_PX)).clamp(0, 1) * coarse[:, -1:]
+    gone = F.interpolate(gone, size=fine.shape[-2:], mode="bilinear", align_corners=False)
+    taken = [torch.zeros_like(shown), GHOSTS * gone * matte, OVERPAINTED * shown + OPENINGS * openings]
+    held = F.avg_pool2d(torch.maximum(shown, openings), 4)
+    return Answer(
+        logits=answer.logits - torch.cat(taken, 1),
+        painted=answer.painted,
+        flow=answer.flow * (1 - HELD * held),
+        gain=answer.gain,
+    )
 
 
 def shares(answer: Answer) -> Float[Tensor, "batch 3 high wide"]:

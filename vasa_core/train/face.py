@@ -37,7 +37,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from vasa_core.errors import BadOption
-from vasa_core.refinement import FaceNetworks, Seen, composed, found_at, shares
+from vasa_core.refinement import FaceNetworks, Seen, bounded, composed, found_at, shares
 from vasa_core.sight import CANONICAL_CM, FINE_PX
 from vasa_core.train.pairs import Pairs, load_pairs
 
@@ -50,6 +50,7 @@ CUT_PX = 64
 PRESETS = {"cpu": (75.0, 4), "gpu": (60.0, 32)}
 """Minutes, portraits a batch (two driven frames each)."""
 
+OWN = ("portrait", "own matte")
 KEPT = ("fine", "coarse", "warped", "truth")
 MIRRORED_COARSE = (0, 2, 5, 8)
 """Coarse planes that change sign in a mirror: what moved sideways, canonical x, both normals' x."""
@@ -76,6 +77,7 @@ class Batch:
     seen: Seen
     owner: Tensor
     portrait: Float[Tensor, "pair 3 high wide"]
+    matte: Float[Tensor, "pair 1 high wide"]
     warped: Float[Tensor, "pair 3 high wide"]
     truth: Float[Tensor, "pair 3 high wide"]
     fine: Float[Tensor, "pair fine high wide"]
@@ -141,12 +143,14 @@ def sample(pairs: Pairs, rng: np.random.Generator, recipe: Recipe, window_px: in
     both = rng.permutation(len(pairs.truth))[:2]
     span = FINE_PX - window_px
     portrait = look(pairs.crop)
-    out: dict[str, list[Array]] = {name: [] for name in (*KEPT, "portrait")}
+    matte = pairs.matte[None].astype(np.float32) / 255
+    out: dict[str, list[Array]] = {name: [] for name in (*KEPT, *OWN)}
     for k in both:
         top, left = (4 * int(np.clip(rng.triangular(-0.15, 0.5, 1.15), 0, 1) * span / 4) for _ in range(2))
         window = np.s_[top : top + window_px, left : left + window_px]
         half = np.s_[:, top // 2 : (top + window_px) // 2, left // 2 : (left + window_px) // 2]
         out["portrait"].append(planes(portrait[window]))
+        out["own matte"].append(matte[:, *window])
         out["warped"].append(planes(look(pairs.warped[k])[window]))
         out["truth"].append(planes(look(pairs.truth[k])[window]))
         out["fine"].append(pairs.fine[k][:, *window].astype(np.float32) / 255)
@@ -154,7 +158,7 @@ def sample(pairs: Pairs, rng: np.random.Generator, recipe: Recipe, window_px: in
     stacked = {name: np.stack(values) for name, values in out.items()}
     seen = {
         "crop": planes(portrait),
-        "matte": pairs.matte[None].astype(np.float32) / 255,
+        "matte": matte,
         "depth": pairs.depth[None],
         "rotation": pairs.rotation,
         "translation": pairs.translation,
@@ -183,7 +187,7 @@ def batch_of(samples: list[dict[str, Array]]) -> Batch:
     """Samples side by side; their driven frames end to end."""
     stacked = {name: torch.from_numpy(np.stack([s[name] for s in samples])) for name in samples[0]}
     seen = Seen(**{field.name: stacked[field.name] for field in fields(Seen)})
-    frames = {name: stacked[name].flatten(0, 1).contiguous() for name in (*KEPT, "portrait")}
+    frames = {name.removeprefix("own "): stacked[name].flatten(0, 1).contiguous() for name in (*KEPT, *OWN)}
     owner = torch.arange(len(samples)).repeat_interleave(stacked["truth"].shape[1])
     return Batch(seen=seen, owner=owner, **frames)
 
@@ -309,6 +313,7 @@ def frame_of(networks: FaceNetworks, batch: Batch, recipe: Recipe) -> tuple[Tens
     features = found_at(volume[batch.owner], batch.coarse[:, 2:5])
     with torch.autocast(batch.truth.device.type, torch.bfloat16):
         answer = networks.refinement(batch.warped, batch.portrait, batch.fine, batch.coarse, features)
+    answer = bounded(answer, batch.fine, batch.coarse, batch.matte)
     frame, lit = composed(answer, batch.warped, batch.portrait)
     return frame, lit, answer.painted, shares(answer)
 
@@ -456,6 +461,7 @@ def whole(pairs: Pairs) -> dict[str, Array]:
         "translation": pairs.translation,
         "scale_px": pairs.camera_scale[0],
         "portrait": np.repeat(portrait[None], count, 0),
+        "own matte": np.repeat(pairs.matte[None, None].astype(np.float32) / 255, count, 0),
         "warped": np.stack([planes(x.astype(np.float32)) for x in pairs.warped[1:]]),
         "truth": np.stack([planes(x.astype(np.float32)) for x in pairs.truth[1:]]),
         "fine": pairs.fine[1:].astype(np.float32) / 255,
