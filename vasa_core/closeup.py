@@ -8,6 +8,8 @@ looked for between the lids by their own colours.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -48,6 +50,15 @@ Grey = Float[np.ndarray, "height width"]
 Picture = UInt8[np.ndarray, "512 512 3"]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """A motion, and the landmarks (px) from which it was read, with how far each may err."""
+
+    moved: Moved
+    landmarks: Float[np.ndarray, "478 2"]
+    spread_cm: Float[np.ndarray, " landmark=468"]
+
+
 class Closeup:
     """One portrait, ready to have its motion read off pictures of the same person."""
 
@@ -55,7 +66,7 @@ class Closeup:
         """`hidden` is said of a gaze that lids hide."""
         self.hidden = hidden
         self.portrait, self.decoder, self.follow = portrait, Decoder(portrait, surface), follower(portrait, surface)
-        self.flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self.flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         rings = [portrait.landmarks[centre + 1 : centre + 5] - portrait.landmarks[centre] for centre in IRIS_CENTRES]
         self.iris_px = [float(np.linalg.norm(ring, axis=1).mean()) for ring in rings]
         self.carried = np.ones(LANDMARKS, bool)
@@ -69,11 +80,16 @@ class Closeup:
     def __call__(self, picture: Picture, landmarks: Float[np.ndarray, "478 2"], near: Moved | None = None) -> Moved:
         """Head pose and facial dynamics, relative to the portrait, of a picture in the portrait's crop with its
         landmarks; a motion known to be `near`, that of the frame before, saves time."""
+        return self.look(picture, landmarks, near).moved
+
+    def look(self, picture: Picture, landmarks: Float[np.ndarray, "478 2"], near: Moved | None = None) -> Seen:
+        """The same, with where the skin was found."""
         moved = self.follow(landmarks, near=near)
         for _ in range(ROUNDS if near is None else ROUNDS_NEAR):
-            moved = self.follow(*self._carried(picture, landmarks, self.decoder.pose(*moved)), near=moved)
+            carried, spread_cm = self._carried(picture, landmarks, self.decoder.pose(*moved))
+            moved = self.follow(carried, spread_cm, near=moved)
         moved[1][EXPRESSION:] = self._gaze(picture, self.decoder.pose(*moved))
-        return moved
+        return Seen(moved=moved, landmarks=carried, spread_cm=spread_cm)
 
     # --- skin ----------------------------------------------------------------------------------------------------
 

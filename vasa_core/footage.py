@@ -97,7 +97,7 @@ def stills(video: Path) -> Iterator[Still]:
     try:
         with av.open(str(video)) as file:
             track = file.streams.best("video")
-            if track is None or "image2" in file.format.name or file.format.name.endswith("_pipe"):
+            if not isinstance(track, av.VideoStream) or "image2" in file.format.name or file.format.name.endswith("_pipe"):
                 raise BadVideo(f"{video.name} has no moving pictures in it: choose a video.")
             usual_s = float(1 / (track.average_rate or FRAME_RATE_HZ))
             whole_s = max((file.duration or 0) / av.time_base, usual_s)
