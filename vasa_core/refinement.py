@@ -44,9 +44,9 @@ GAIN = 0.6
 WARP_FIRST = 2.0
 """Logit by which the warp leads before anything is learned."""
 
-GHOSTS, OVERPAINTED, OPENINGS = 12.0, 2.0, 3.0
-"""Logits taken from the unmoved portrait where it shows a head that has moved on; from painting where the warp has the
-portrait's own skin; from painting where teeth and eyes are drawn."""
+GHOSTS, OVERPAINTED = 12.0, 2.0
+"""Logits taken from the unmoved portrait where it shows a head that has moved on, and from both others where teeth and
+eyes are drawn; from painting where the warp has the portrait's own skin."""
 
 STILL_PX, MOVED_PX = 1.5, 6.0
 """On the crop: a displacement up to the first leaves the portrait in place, from the second on it has moved."""
@@ -200,19 +200,22 @@ def bounded(
 ) -> Answer:
     """The answer within what the geometry knows; `matte` is the unmoved portrait's.
 
-    Left to itself the network leaves ghosts of the unmoved head beside a turned one and moves lips a little.
+    Left to itself the network leaves ghosts of the unmoved head beside a turned one, moves lips a little, and paints
+    over teeth, which the training world seldom shows.
     """
     shown, openings = fine[:, 2:3], fine[:, 3:5].amax(1, keepdim=True)
     moved = coarse[:, :2].norm(dim=1, keepdim=True) * SIGHT_MOVED_PX
     gone = ((moved - STILL_PX) / (MOVED_PX - STILL_PX)).clamp(0, 1) * coarse[:, -1:]
     gone = F.interpolate(gone, size=fine.shape[-2:], mode="bilinear", align_corners=False)
-    taken = [torch.zeros_like(shown), GHOSTS * gone * matte, OVERPAINTED * shown + OPENINGS * openings]
-    held = F.avg_pool2d(torch.maximum(shown, openings), 4)
+    drawn = F.max_pool2d(openings, 3, 1, 1)
+    unmoved, painted = torch.maximum(gone * matte, drawn), torch.maximum(OVERPAINTED / GHOSTS * shown, drawn)
+    taken = [torch.zeros_like(shown), GHOSTS * unmoved, GHOSTS * painted]
+    held = F.avg_pool2d(torch.maximum(shown, drawn), 4)
     return Answer(
         logits=answer.logits - torch.cat(taken, 1),
         painted=answer.painted,
         flow=answer.flow * (1 - HELD * held),
-        gain=answer.gain,
+        gain=answer.gain * (1 - F.max_pool2d(drawn, 4)),
     )
 
 
