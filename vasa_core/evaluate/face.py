@@ -35,7 +35,7 @@ from vasa_core.evaluate import contact_sheets, expressions
 from vasa_core.evaluate.crowd import read_codes, shortened, true_factors
 from vasa_core.evaluate.disentanglement import Dci, dci
 from vasa_core.evaluate.face_measures import Notes, moved, note_asks, note_driven, note_self, note_transfer, note_truth
-from vasa_core.evaluate.held_out import CALM, Crowd, load_crowd, load_sitters
+from vasa_core.evaluate.held_out import CALM, ROLES, Crowd, load_crowd, load_sitters
 from vasa_core.evaluate.subjects import ASKS, Watcher, seat, subject
 from vasa_core.pictures import load_picture
 from vasa_core.render import drawn
@@ -316,6 +316,10 @@ def _pixel_figures(notes: Notes) -> Iterable[Figure]:
         bar=1.0,
         meaning="how far from its true place in the portrait visible skin is fetched, mean, px at 512",
     )
+    for role in ROLES[1:]:
+        yield Figure(
+            name=f"skin_place_error_{role}_px", value=_mean(notes, f"places px, {role}"), meaning=f"of {role} frames"
+        )
     yield Figure(
         name="surface_error_px",
         value=_mean(notes, "surface px"),

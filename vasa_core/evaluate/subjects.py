@@ -142,12 +142,10 @@ class Subject:
         found = self.watch(frame)
         if found is None:
             return None
-        motion = self.closeup(frame, found)
-        pose = self.decoder.pose(*motion)
-        seen, spread_cm = self.closeup._carried(frame, found, pose)
-        canonical = pose.canonical[:LANDMARKS]
-        changed = identity_change(self.portrait, self.surface, motion, canonical, seen, spread_cm)
-        return Look(landmarks=found, motion=motion, identity_change=changed)
+        seen = self.closeup.look(frame, found)
+        places = self.decoder.pose(*seen.moved).canonical[:LANDMARKS]
+        changed = identity_change(self.portrait, self.surface, seen.moved, places, seen.landmarks, seen.spread_cm)
+        return Look(landmarks=found, motion=seen.moved, identity_change=changed)
 
     def reading(self, dynamics: Float[np.ndarray, " dynamics=50"]) -> expressions.Reading:
         """What facial dynamics do on this face."""
