@@ -137,6 +137,18 @@ def test_a_saved_portrait_is_the_same_portrait(person, tmp_path):
         portrait.load(tmp_path / "x")
 
 
+def test_stripes_go_on_behind_the_person():
+    rows = np.indices((512, 512))[0]
+    stripes = np.repeat((127 + 100 * np.sin(rows / 12))[..., None], 3, 2).astype(np.uint8)
+    matte = np.zeros((512, 512), np.float32)
+    matte[:, 200:320] = 1
+    crop = np.where(matte[..., None] > 0, 90, stripes).astype(np.uint8)
+    plate = portrait.background_plate(crop, matte)
+    for column in (215, 230, 290, 305):
+        assert np.corrcoef(plate[20:-20, column, 0], stripes[20:-20, column, 0])[0, 1] > 0.95
+    np.testing.assert_array_equal(plate[:, :190], stripes[:, :190])
+
+
 def test_motion_in_pieces_gives_the_same_frames(person, surface):
     import torch
 

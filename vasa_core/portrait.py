@@ -38,6 +38,9 @@ COLOURS = (4, 24, 48, 48)
 COLOURS_LOW_CM = np.array([-9.5, -10.0, -1.0], np.float32)
 COLOURS_HIGH_CM = np.array([9.5, 9.5, 13.5], np.float32)
 
+MIRRORED_PX = 45
+"""This far behind the person's outline the background is continued by its mirror image, and fading as far again."""
+
 OPEN_MOUTH_SHARE = 0.035
 """Lips further apart than this share of the eye span make an open mouth, which is first brought to rest."""
 
@@ -277,13 +280,32 @@ def background_plate(
     outside = (cv2.dilate(matte, np.ones((9, 9))) < 0.05).astype(np.float32)
     if outside.sum() < 200:
         return crop.copy()
-    plate = fill_holes(crop.astype(np.float32), outside)
+    smooth = fill_holes(crop.astype(np.float32), outside)
+    mirrored, share = _mirrored_in(crop, outside)
+    plate = smooth + share[..., None] * (mirrored - smooth)
     # the plate keeps the background's own grain, so an uncovered strip is not conspicuously smooth
     detail = (crop.astype(np.float32) - cv2.GaussianBlur(crop.astype(np.float32), (0, 0), 3)) * outside[..., None]
     grain = np.sqrt((detail**2).sum((0, 1)) / outside.sum())
     noise = cv2.GaussianBlur(np.random.default_rng(0).standard_normal(crop.shape).astype(np.float32), (0, 0), 0.8) * 2.2
     soft = cv2.GaussianBlur(outside, (0, 0), 2)[..., None]
     return np.clip(plate + noise * np.minimum(grain, 6) * (1 - soft), 0, 255).astype(np.uint8)
+
+
+def _mirrored_in(crop: np.ndarray, outside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The background mirrored over the person's outline, and how far it may be believed: what lies behind an edge is
+    most often what lies before it, shelves and leaves included."""
+    inside = (outside < 0.5).astype(np.uint8)
+    distance, labels = cv2.distanceTransformWithLabels(inside, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    rows, columns = np.indices(crop.shape[:2])
+    nearest = np.zeros((labels.max() + 1, 2), np.float32)
+    nearest[labels[inside == 0]] = np.stack([columns[inside == 0], rows[inside == 0]], 1)
+    there = 2 * nearest[labels] - np.stack([columns, rows], -1)
+    there = cv2.GaussianBlur(there, (0, 0), 2).astype(np.float32)  # neighbours look at neighbouring places
+    mirrored = cv2.remap(crop, there[..., 0], there[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    free = cv2.remap(outside, there[..., 0], there[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    near = 1 - _smoothstep((distance - MIRRORED_PX) / MIRRORED_PX)
+    share = cv2.GaussianBlur(free * near, (0, 0), 3) * inside
+    return mirrored.astype(np.float32), np.minimum(share, free).astype(np.float32)
 
 
 def fill_holes(
