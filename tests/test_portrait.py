@@ -146,7 +146,7 @@ def test_stripes_go_on_behind_the_person():
     plate = portrait.background_plate(crop, matte)
     for column in (215, 230, 290, 305):
         assert np.corrcoef(plate[20:-20, column, 0], stripes[20:-20, column, 0])[0, 1] > 0.95
-    np.testing.assert_array_equal(plate[:, :190], stripes[:, :190])
+    assert np.abs(plate[:, :190].astype(int) - stripes[:, :190]).max() <= 1
 
 
 def test_motion_in_pieces_gives_the_same_frames(person, surface):
