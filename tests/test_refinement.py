@@ -23,7 +23,7 @@ from vasa_core.refinement import (
     load_networks,
     shares,
 )
-from vasa_core.sight import CANONICAL_CM, COARSE, MOVED_PX
+from vasa_core.sight import CANONICAL_CM, COARSE, FINE, MOVED_PX
 from vasa_core.train.face import save_networks
 
 WARPED, UNMOVED, PAINTED = range(3)
@@ -37,6 +37,8 @@ def answer(share: int, size: int = 32, flow: float = 0.0, gain: float = 0.0) -> 
         painted=torch.full((1, 3, size, size), 0.25),
         flow=torch.full((1, 2, size // 4, size // 4), flow),
         gain=torch.full((1, 3, size // 4, size // 4), gain),
+        unmoved_within=torch.ones(1, 1, size, size),
+        painted_within=torch.ones(1, 1, size, size),
     )
 
 
@@ -64,15 +66,25 @@ def test_flow_moves_the_warp_and_gain_lights_it(pictures):
 def test_no_ghost_of_a_head_that_has_moved_on_and_no_flow_where_skin_is_shown():
     fine, coarse, matte = torch.zeros(1, 5, 32, 32), torch.zeros(1, 12, 16, 16), torch.ones(1, 1, 32, 32)
     said = answer(UNMOVED, flow=2.0)
-    said = Answer(logits=torch.zeros_like(said.logits), painted=said.painted, flow=said.flow, gain=said.gain)
-    torch.testing.assert_close(shares(bounded(said, fine, coarse, matte)), torch.full((1, 3, 32, 32), 1 / 3))
+    torch.testing.assert_close(shares(bounded(said, fine, coarse, matte)), shares(said))
     coarse[:, 0], coarse[:, -1] = 10 / MOVED_PX, 1.0  # the head has moved by 10 pixels
-    assert shares(bounded(said, fine, coarse, matte))[:, UNMOVED].max() < 1e-4
-    assert shares(bounded(said, fine, coarse, 0 * matte))[:, UNMOVED].min() > 0.3  # background stays
+    assert shares(bounded(said, fine, coarse, matte))[:, WARPED].min() == 1
+    assert shares(bounded(said, fine, coarse, 0 * matte))[:, UNMOVED].min() == 1  # background stays
     coarse[:, -1] = 0.0  # it is the chest that moved
-    assert shares(bounded(said, fine, coarse, matte))[:, UNMOVED].min() > 0.3
+    assert shares(bounded(said, fine, coarse, matte))[:, UNMOVED].min() == 1
     fine[:, 2] = 1.0
     assert bounded(said, fine, coarse, matte).flow.max() < 0.25
+
+
+@pytest.mark.parametrize("opening", ["mouth", "eyes"])
+def test_what_is_drawn_between_lips_and_lids_stays(opening):
+    fine, still, matte = torch.zeros(1, 5, 32, 32), torch.zeros(1, 12, 16, 16), torch.ones(1, 1, 32, 32)
+    fine[:, FINE.index(opening), 8:24, 8:24] = 1.0
+    for source in (UNMOVED, PAINTED):
+        said = bounded(answer(source, gain=0.5), fine, still, matte)
+        assert shares(said)[:, WARPED, 8:24, 8:24].min() == 1
+        assert shares(said)[:, source, :4].min() == 1
+        assert said.gain[..., 3:5, 3:5].abs().max() == 0
 
 
 def test_the_volume_gives_back_what_lies_at_a_place():
@@ -118,7 +130,9 @@ def test_the_fast_blend_is_the_plain_one():
     painted = rng.uniform(-1, 1, (512, 512, 3)).astype(np.float32)
     warped, portrait = (rng.integers(0, 256, (512, 512, 3), dtype=np.uint8) for _ in range(2))
     first = lambda x: torch.from_numpy(np.ascontiguousarray(np.moveaxis(x, -1, 0)))[None]  # noqa: E731
-    told = Answer(logits=share.log(), painted=first(painted), flow=first(flow), gain=first(gain))
+    free = torch.ones(1, 1, 512, 512)
+    planes_told = {"painted": first(painted), "flow": first(flow), "gain": first(gain)}
+    told = Answer(logits=share.log(), **planes_told, unmoved_within=free, painted_within=free)
     plain = composed(told, *(first(x.astype(np.float32)) / 127.5 - 1 for x in (warped, portrait)))[0]
     fast = np.empty_like(warped)
     planes = share[0].permute(1, 2, 0).numpy(), painted, enlarged(flow), np.exp(enlarged(gain))

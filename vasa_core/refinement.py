@@ -44,12 +44,13 @@ GAIN = 0.6
 WARP_FIRST = 2.0
 """Logit by which the warp leads before anything is learned."""
 
-GHOSTS, OVERPAINTED = 12.0, 2.0
-"""Logits taken from the unmoved portrait where it shows a head that has moved on, and from both others where teeth and
-eyes are drawn; from painting where the warp has the portrait's own skin."""
+OVERPAINTED = 2.0
+"""Logits taken from painting where the warp has the portrait's own skin."""
 
 STILL_PX, MOVED_PX = 1.5, 6.0
-"""On the crop: a displacement up to the first leaves the portrait in place, from the second on it has moved."""
+FACE_STILL_PX, FACE_MOVED_PX = 0.5, 1.5
+"""On the crop: a displacement up to the first leaves the portrait in place, from the second on it has moved; faces are
+looked at more closely."""
 
 HELD = 0.9
 """Flow is held back by this much on shown skin and in the openings: the surface is right there, lips above all."""
@@ -75,6 +76,8 @@ class Answer:
     painted: Float[Tensor, "batch 3 high wide"]
     flow: Float[Tensor, "batch 2 quarter_high quarter_wide"]  # pixels of 256
     gain: Float[Tensor, "batch 3 quarter_high quarter_wide"]  # logarithm
+    unmoved_within: Float[Tensor, "batch 1 high wide"]  # how much of its share each of these may have, 0 to 1
+    painted_within: Float[Tensor, "batch 1 high wide"]
 
 
 class Residual(nn.Module):
@@ -189,6 +192,8 @@ class Refinement(nn.Module):
             painted=fine_out[:, 3:],
             flow=FLOW_PX * torch.tanh(0.2 * coarse_out[:, :2]),
             gain=GAIN * torch.tanh(0.5 * coarse_out[:, 2:]),
+            unmoved_within=torch.ones_like(fine_out[:, :1]),
+            painted_within=torch.ones_like(fine_out[:, :1]),
         )
 
 
@@ -203,25 +208,34 @@ def bounded(
     Left to itself the network leaves ghosts of the unmoved head beside a turned one, moves lips a little, and paints
     over teeth, which the training world seldom shows.
     """
-    shown, openings = fine[:, 2:3], fine[:, 3:5].amax(1, keepdim=True)
-    moved = coarse[:, :2].norm(dim=1, keepdim=True) * SIGHT_MOVED_PX
-    gone = ((moved - STILL_PX) / (MOVED_PX - STILL_PX)).clamp(0, 1) * coarse[:, -1:]
-    gone = F.interpolate(gone, size=fine.shape[-2:], mode="bilinear", align_corners=False)
+    face, shown, openings = fine[:, 1:2], fine[:, 2:3], fine[:, 3:5].amax(1, keepdim=True)
     drawn = F.max_pool2d(openings, 3, 1, 1)
-    unmoved, painted = torch.maximum(gone * matte, drawn), torch.maximum(OVERPAINTED / GHOSTS * shown, drawn)
-    taken = [torch.zeros_like(shown), GHOSTS * unmoved, GHOSTS * painted]
-    held = F.avg_pool2d(torch.maximum(shown, drawn), 4)
+    moved = coarse[:, :2].norm(dim=1, keepdim=True) * SIGHT_MOVED_PX
+    gone = _gone(moved, STILL_PX, MOVED_PX) * coarse[:, -1:]
+    gone, gone_face = (
+        F.interpolate(x, size=fine.shape[-2:], mode="bilinear", align_corners=False)
+        for x in (gone, _gone(moved, FACE_STILL_PX, FACE_MOVED_PX))
+    )
     return Answer(
-        logits=answer.logits - torch.cat(taken, 1),
+        logits=answer.logits - torch.cat([0 * shown, 0 * shown, OVERPAINTED * shown], 1),
         painted=answer.painted,
-        flow=answer.flow * (1 - HELD * held),
+        flow=answer.flow * (1 - HELD * F.avg_pool2d(torch.maximum(shown, drawn), 4)),
         gain=answer.gain * (1 - F.max_pool2d(drawn, 4)),
+        unmoved_within=1 - torch.stack([gone * matte, gone_face * face, drawn]).amax(0),
+        painted_within=1 - drawn,
     )
 
 
+def _gone(moved: Tensor, still_px: float, moved_px: float) -> Tensor:
+    """0 where the portrait is still in place, 1 where it has moved on."""
+    return ((moved - still_px) / (moved_px - still_px)).clamp(0, 1)
+
+
 def shares(answer: Answer) -> Float[Tensor, "batch 3 high wide"]:
-    """How much of each pixel is warped, unmoved, painted."""
-    return torch.softmax(answer.logits, 1)
+    """How much of each pixel is warped, unmoved, painted; what others may not have is the warp's."""
+    share = torch.softmax(answer.logits, 1)
+    unmoved, painted = share[:, 1:2] * answer.unmoved_within, share[:, 2:] * answer.painted_within
+    return torch.cat([1 - unmoved - painted, unmoved, painted], 1)
 
 
 def composed(
