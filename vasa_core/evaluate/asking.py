@@ -50,8 +50,10 @@ def seen_of(bench: Bench, wishes: Sequence[Wish], truth: bool, bar: tqdm) -> Ite
     motions = (performance(bench, wish) for wish in wishes) if truth else bench.generated_ahead(jobs)
     for wish, motion in zip(wishes, motions, strict=True):
         which = np.linspace(FRAME_RATE_HZ, wish.frames - 1, LOOKS).round().astype(int)
-        yield wish, wish.stage.watched(motion, which.tolist())
+        seen = wish.stage.watched(motion, which.tolist())
         bar.update()
+        if seen.frames:  # a clip without a face cannot be judged by its frames
+            yield wish, seen
 
 
 def performance(bench: Bench, wish: Wish) -> Motion:
@@ -111,19 +113,21 @@ def moods(bench: Bench, spoken: Sequence[Heard], stages: Sequence[Stage], truths
         for number, stage in enumerate(stages)
         for at, name in enumerate(EMOTIONS)
     ]  # fmt: skip
-    named = {truth: [_named(bench, seen) for _, seen in seen_of(bench, wishes, truth, bar)]
+    named = {truth: [_named(bench, *pair) for pair in seen_of(bench, wishes, truth, bar)]
              for truth in ((False, True) if truths else (False,))}  # fmt: skip
-    asked = [EMOTIONS.index(wish.controls.emotion) for wish in wishes]
     confusion = np.zeros((len(EMOTIONS), len(EMOTIONS)), int)
-    np.add.at(confusion, (asked, named[False]), 1)
-    ours, *truth_ = (estimated([float(a == b) for a, b in zip(asked, rows, strict=True)]) for rows in named.values())
+    for asked, found in named[False]:
+        confusion[asked, found] += 1
+    ours, *truth_ = (estimated([float(asked == found) for asked, found in rows]) for rows in named.values())
     figure = Figure(name="emotion_accuracy", what="moods recognised on rendered frames, eight at full intensity",
                     ours=ours, truth=truth_[0] if truth_ else None, low=0.9, bar="≥ 90 %")  # fmt: skip
     return Findings(figures=[figure], confusion=confusion.tolist())
 
 
-def _named(bench: Bench, seen: Sighting) -> int:
-    return int(emotion.judged(bench.judges.emotion, emotion.signs_of(seen)).argmax())
+def _named(bench: Bench, wish: Wish, seen: Sighting) -> tuple[int, int]:
+    """The mood asked for and the mood the judge sees, by number."""
+    found = int(emotion.judged(bench.judges.emotion, emotion.signs_of(seen)).argmax())
+    return EMOTIONS.index(wish.controls.emotion), found
 
 
 def mood_dial(bench: Bench, spoken: Sequence[Heard], stages: Sequence[Stage], bar: tqdm) -> Findings:
@@ -135,11 +139,12 @@ def mood_dial(bench: Bench, spoken: Sequence[Heard], stages: Sequence[Stage], ba
         for intensity in INTENSITIES
         for number, stage in enumerate(stages)
     ]  # fmt: skip
-    seen = [
-        emotion.strength(bench.judges.emotion, emotion.signs_of(sighting), wish.controls.emotion)
-        for wish, sighting in seen_of(bench, wishes, False, bar)
-    ]
-    curves = np.array(seen).reshape(len(EMOTIONS) - 1, len(INTENSITIES), len(stages)).mean(2)
+    seen: dict[tuple[str, float], list[float]] = {}
+    for wish, sighting in seen_of(bench, wishes, False, bar):
+        name, intensity = wish.controls.emotion, float(wish.controls.emotion_intensity)
+        strength = emotion.strength(bench.judges.emotion, emotion.signs_of(sighting), name)
+        seen.setdefault((name, intensity), []).append(strength)
+    curves = np.array([[np.mean(seen.get((name, at), [np.nan])) for at in INTENSITIES] for name in EMOTIONS[1:]])
     figure = Figure(name="emotion_dial", what="steps of the mood's dial (¼ ½ ¾ 1) that show more of it",
                     ours=estimated((np.diff(curves) > 0).mean(1).tolist()), low=1.0, bar="1")  # fmt: skip
     return Findings(figures=[figure], curves={"emotion_dial": curves.tolist()})
