@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import binascii
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -28,6 +29,12 @@ PAYLOAD = 0xC0FFEE123456
 @pytest.fixture(scope="module")
 def portrait():
     return resized(load_picture(assets.FOLDER / "portraits" / "mei.png"), 512)
+
+
+@pytest.fixture(scope="module")
+def detailed():
+    """A man before shelves full of small things: what the mark finds hardest among the cast."""
+    return resized(load_picture(assets.FOLDER / "portraits" / "henry.png"), 512)
 
 
 def swaying(portrait, count):
@@ -142,6 +149,30 @@ def test_black_and_white_stay_within_the_range(limits):
         assert limits[0] <= plane.min() <= plane.max() <= limits[1]
 
 
+def test_a_mark_is_bold_only_where_detail_is_everywhere(portrait, detailed):
+    mark = mark_for(PAYLOAD, KEY, 512, 512)
+    wall = np.full((512, 512), 100, np.uint8)
+    suited = [mark.suited_to(plane).bold for plane in (wall, grey(portrait), grey(detailed))]
+    assert suited == [False, False, True]
+    before = grey(detailed).astype(float)
+    bold = grey(detailed)
+    mark.suited_to(bold).into_luma(bold)
+    assert 10 * np.log10(255**2 / ((bold - before) ** 2).mean()) > 42
+    assert (before == grey(detailed)).all(), "the trial marks a copy"
+
+
+def test_a_bold_mark_is_no_bolder_on_a_wall():
+    gentle, bold = (np.full((256, 256), 90, np.uint8) for _ in range(2))
+    mark = mark_for(PAYLOAD, KEY, 256, 256)
+    mark.into_luma(gentle)
+    replace(mark, bold=True).into_luma(bold)
+    assert (gentle == bold).all()
+
+
+def grey(picture):
+    return luma(as_video(picture)).copy()
+
+
 def test_it_does_not_flicker():
     """The same picture is marked the same way in every frame."""
     first, second = (np.full((256, 256), 90, np.uint8) for _ in range(2))
@@ -187,6 +218,19 @@ def test_the_payload_is_read_bit_for_bit_after(marked, name):
     assert reading.scale == pytest.approx(1 / 0.9 if name == "cropped" else 1, abs=0.006)
 
 
+def test_before_detail_everywhere_it_survives_a_re_upload(detailed):
+    clip = []
+    for index in range(25):
+        frame, shift = detailed.copy(), round(3 * np.sin(index / 6))
+        frame[80:400, 160:352] = np.roll(detailed, shift, axis=1)[80:400, 160:352]
+        clip.append(as_video(frame))
+    mark = mark_for(PAYLOAD, KEY, 512, 512).suited_to(luma(clip[0]))
+    for frame in clip:
+        mark.into_luma(luma(frame))
+    reading = read(map(luma, uploaded_again(x264(18)(clip))), KEY)
+    assert (reading.payload, reading.fits, reading.scale) == (PAYLOAD, True, 1.0)
+
+
 def test_a_mirror_image_is_read(marked):
     reading = read((luma(frame)[:, ::-1] for frame in marked), KEY)
     assert (reading.payload, reading.fits) == (PAYLOAD, True)
@@ -197,6 +241,7 @@ def test_without_the_key_or_without_the_mark_nothing_is_found(marked, portrait):
         reading = read(lumas, key)
         assert not reading.fits
         assert reading.known < watermark.score_asked_for()
+        assert reading.false_alarm > watermark.BELIEVABLE
 
 
 def test_any_shape_of_picture_bears_it(portrait):
@@ -222,6 +267,19 @@ def test_what_is_asked_for_follows_from_the_false_alarms_allowed():
     assert watermark.chance(asked) == pytest.approx(watermark.BELIEVABLE, rel=1e-3)
     assert 12 * watermark.BELIEVABLE < 1e-6, "twelve looks at a long video stay below one in a million"
     assert watermark.chance(asked + 1) < watermark.chance(asked) < watermark.chance(asked - 1)
+    whole = watermark.score_asked_for(watermark.WHOLE_PLACES, 1)
+    assert whole < asked - 1.5, "a place that is one of few needs less to be believed"
+    assert watermark.chance(whole, watermark.WHOLE_PLACES, 1) == pytest.approx(watermark.BELIEVABLE, rel=1e-3)
+    assert 24 * watermark.BELIEVABLE < 1e-6, "both ways together, in twelve looks"
+
+
+def test_a_whole_picture_scores_where_it_was_written(marked, portrait):
+    lumas = [luma(frame) for frame in marked]
+    asked = watermark.score_asked_for(watermark.WHOLE_PLACES, 1)
+    assert watermark.whole_score(lumas, KEY) > asked
+    assert watermark.whole_score([plane[:, ::-1] for plane in lumas], KEY) > asked
+    assert watermark.whole_score(lumas, OTHER_KEY) < asked > watermark.whole_score([luma(as_video(portrait))], KEY)
+    assert watermark.whole_score([], KEY) == 0
 
 
 @pytest.mark.parametrize("colour", [(255, 120, 0), (0, 0, 0), (255, 255, 255), (0, 255, 0), (1, 0, 254)])

@@ -3,7 +3,8 @@
 Each clip is released as users get it, then harmed (attacks.py) and read without being told what was done to it. The
 false-alarm rate is not what the detector believes of itself: complete searches of unmarked clips, and of marked ones
 with other keys, give the distribution of their highest score, a Gumbel distribution is fitted to it, and its tail above
-the score that the detector asks for is multiplied by the chance that a CRC of 16 bits fits one of the candidates.
+the score that the detector asks for is multiplied by the chance that a CRC of 16 bits fits one of the candidates. The
+place of an uncropped picture, believed on a lower score, is judged likewise and added.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from jaxtyping import UInt8
 from tqdm.auto import tqdm
@@ -46,7 +48,7 @@ from vasa_core.trust.credentials import sign
 from vasa_core.trust.house import House
 from vasa_core.trust.release import release_video, software
 from vasa_core.trust.verify import seal_of
-from vasa_core.trust.watermark import CANDIDATES, mark_for, read, score_asked_for
+from vasa_core.trust.watermark import CANDIDATES, WHOLE_PLACES, mark_for, read, score_asked_for, whole_score
 
 FRAMES = 75
 QUICK_CAST = ("mei", "kofi", "nora")
@@ -132,22 +134,31 @@ def bit_accuracy(clip: Clip, payload: int, key: bytes) -> float:
 
 
 def _false_alarms(trials: list[Trial], house: House, searches: int, bar: Any) -> dict[str, float]:
-    scores, alarms = [], 0
+    scores, whole, alarms = [], [], 0
     for lumas, key in islice(_without_mark(trials, house), searches):
         reading = read(lumas, key)
         assert reading is not None
         scores.append(reading.known)
+        whole.append(whole_score(lumas, key))
         alarms += reading.fits
         bar.update()
-    scale = statistics.stdev(scores) * math.sqrt(6) / math.pi
-    place = statistics.fmean(scores) - EULER * scale
+    rate = gumbel_tail(score_asked_for(), *gumbel(scores)) * CANDIDATES / 2**CRC_BITS
+    whole_rate = gumbel_tail(score_asked_for(WHOLE_PLACES, 1), *gumbel(whole)) / 2**CRC_BITS
     return {
-        "false_alarm_rate": gumbel_tail(score_asked_for(), place, scale) * CANDIDATES / 2**CRC_BITS,
+        "false_alarm_rate": rate + whole_rate,
         "false_alarms_seen": float(alarms),
         "unmarked_searched": float(searches),
         "unmarked_highest_score": max(scores),
         "score_asked_for": score_asked_for(),
+        "unmarked_highest_whole_score": max(whole),
+        "whole_score_asked_for": score_asked_for(WHOLE_PLACES, 1),
     }
+
+
+def gumbel(scores: list[float]) -> tuple[float, float]:
+    """Place and scale of the Gumbel distribution with these scores' mean and deviation."""
+    scale = statistics.stdev(scores) * math.sqrt(6) / math.pi
+    return statistics.fmean(scores) - EULER * scale, scale
 
 
 def gumbel_tail(score: float, place: float, scale: float) -> float:
@@ -172,10 +183,11 @@ def _quality(trials: list[Trial], house: House) -> dict[str, float]:
     """The mark's own part in the picture, before any codec, and its time on one core."""
     errors, seconds = [], []
     for trial in trials:
+        mark = mark_for(trial.grant.mark, house.watermark_key, *trial.pictures[0].shape[:2])
+        mark = mark.suited_to(cv2.cvtColor(trial.pictures[0], cv2.COLOR_RGB2GRAY))
         for picture in trial.pictures[::5]:
             clean = luma(as_video(picture)).copy()
             marked = clean.copy()
-            mark = mark_for(trial.grant.mark, house.watermark_key, *clean.shape)
             start = time.perf_counter()
             mark.into_luma(marked)
             seconds.append(time.perf_counter() - start)

@@ -256,6 +256,7 @@ def _write(
         voice = _Voice(file, sound) if sound is not None else None
         label = label_for(*first.shape[:2])
         mark = mark_for(grant.mark, house.watermark_key, picture_track.height, picture_track.width)
+        mark = mark.suited_to(cv2.cvtColor(first, cv2.COLOR_RGB2GRAY))
     count = 0
     for frame in chain([first], frames):
         if count % fps == 0:
