@@ -52,6 +52,9 @@ FACE_STILL_PX, FACE_MOVED_PX = 0.5, 1.5
 """On the crop: a displacement up to the first leaves the portrait in place, from the second on it has moved; faces are
 looked at more closely."""
 
+FRINGE_PX = 4
+"""So far beyond its matte, in pixels of 256, a portrait may still show hair."""
+
 HELD = 0.9
 """Flow is held back by this much on shown skin and in the openings: the surface is right there, lips above all."""
 
@@ -216,12 +219,15 @@ def bounded(
         F.interpolate(x, size=fine.shape[-2:], mode="bilinear", align_corners=False)
         for x in (gone, _gone(moved, FACE_STILL_PX, FACE_MOVED_PX))
     )
+    head = (2 * F.max_pool2d(matte, 2 * FRINGE_PX + 1, 1, FRINGE_PX)).clamp(
+        max=1
+    )  # with the hair that the matte misses
     return Answer(
         logits=answer.logits - torch.cat([0 * shown, 0 * shown, OVERPAINTED * shown], 1),
         painted=answer.painted,
         flow=answer.flow * (1 - HELD * F.avg_pool2d(torch.maximum(shown, drawn), 4)),
         gain=answer.gain * (1 - F.max_pool2d(drawn, 4)),
-        unmoved_within=1 - torch.stack([gone * matte, gone_face * face, drawn]).amax(0),
+        unmoved_within=1 - torch.stack([gone * head, gone_face * face, drawn]).amax(0),
         painted_within=1 - drawn,
     )
 
