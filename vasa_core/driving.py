@@ -13,13 +13,14 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from vasa_core import assets
 from vasa_core.clock import FRAME_RATE_HZ
 from vasa_core.closeup import Closeup
-from vasa_core.encoders import FaceCodes, encode_landmarks
+from vasa_core.encoders import FaceCodes, load_look_encoder
 from vasa_core.errors import BadPortrait, BadVideo
 from vasa_core.following import Moved
 from vasa_core.footage import Footage, stills
-from vasa_core.landmarks import CROP_OVER_FACE, CROP_PX, cut
+from vasa_core.landmarks import cut
 from vasa_core.latents import EXPRESSION, POSE, Motion
 from vasa_core.portrait import prepare
 from vasa_core.surface import LANDMARKS, LOWER_LIDS, LOWER_LIP, UPPER_LIDS, UPPER_LIP, Surface
@@ -88,8 +89,8 @@ def driver(video: Path, footage: Footage, surface: Surface) -> Closeup:
     """The driver's portrait: the calmest picture of the first seconds, ready to be compared with the others."""
     early = np.flatnonzero(footage.seconds <= max(FIRST_SECONDS, float(footage.seconds[0])))
     early = early[np.unique(np.linspace(0, len(early) - 1, CANDIDATES).round().astype(int))]
-    centre = CROP_PX / 2, CROP_PX / 2
-    codes = [encode_landmarks(_cropped(face), surface, centre) for face in footage.landmarks[early]]
+    encoder = load_look_encoder(assets.weights("encoders.safetensors"), surface)
+    codes = [encoder(face, (0.0, 0.0)) for face in footage.landmarks[early]]
     second = footage.seconds[early[int(np.argmin(unrest(codes, surface)))]]
     picture = next(still.picture for still in stills(video) if np.float32(still.second) == second)
     try:
@@ -109,13 +110,6 @@ def unrest(codes: list[FaceCodes], surface: Surface) -> Float[np.ndarray, " cand
     open_eyes = (faces[:, lids[0], 1] - faces[:, lids[1], 1]).mean(1)
     unlike = np.linalg.norm(faces - np.median(faces, axis=0), axis=2).mean(1) / UNLIKE_CM
     return turned + gaze + (gaps - gaps.min()) / GAP_CM + np.abs(open_eyes - np.median(open_eyes)) / GAP_CM + unlike
-
-
-def _cropped(face: Float[np.ndarray, "478 2"]) -> Float[np.ndarray, "478 2"]:
-    """The face where a portrait's crop has it."""
-    low, high = face[:LANDMARKS].min(0), face[:LANDMARKS].max(0)
-    scale = CROP_PX / CROP_OVER_FACE / float((high - low).max())
-    return ((face - (low + high) / 2) * scale + CROP_PX / 2).astype(np.float32)
 
 
 # ---- steadying ----------------------------------------------------------------------------------------------------

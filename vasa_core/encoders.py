@@ -1,18 +1,23 @@
 """From landmarks to codes: who (identity code), where the head is (head pose), what the face does (facial dynamics).
 
-Landmarks are the bridge from the synthetic world to any picture: the encoder inverts the learned surface by
+Landmarks are the bridge from the synthetic world to any picture. `encode_landmarks` inverts the learned surface by
 alternating least squares with the codes' own priors, under perspective, with the openings of lips and lids weighted
-as such. Gaze is where the iris sits in the eyeball. Lengths in cm, angles in rad, pixels of the crop.
+as such: its surface lies where the landmarks are. `LookEncoder` learned (train/encoders.py) what a single look really
+tells of who it is, as MediaPipe errs: its codes wander less with pose and expression, and lie less on the landmarks.
+Gaze is where the iris sits in the eyeball. Lengths in cm, angles in rad, pixels of the crop.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
+from safetensors import SafetensorError, safe_open
 
-from vasa_core.geometry import CAMERA_DISTANCE_CM, Camera, rotation_vector
+from vasa_core.errors import MissingWeights
+from vasa_core.geometry import CAMERA_DISTANCE_CM, Camera, rotation, rotation_vector
 from vasa_core.latents import DYNAMICS, EXPRESSION, IDENTITY
 from vasa_core.surface import (
     EYE_CORNERS,
@@ -132,3 +137,92 @@ def gaze_in_head(landmarks: np.ndarray, matrix: np.ndarray, scale: float) -> np.
         offsets.append(offset @ matrix[:2, :2] * (1, 1))
     x, y = np.mean(offsets, axis=0) / EYEBALL_RADIUS_CM
     return np.arcsin(np.clip([x, y], -0.9, 0.9))
+
+
+# ---- learned ------------------------------------------------------------------------------------------------------
+
+FEATURES = 2 * LANDMARKS + 2 * len(IRIS_CENTRES)
+OUTPUTS = {"identity": slice(0, IDENTITY), "expression": slice(IDENTITY, IDENTITY + EXPRESSION),
+           "turn": slice(-5, -2), "gaze": slice(-2, None)}  # fmt: skip
+"""What the network's numbers mean: identity code, expression code, rotation vector and gaze (rad)."""
+
+WEIGHTS = ("mean", "inlet", "skip", "skip_bias", "first", "first_bias", "second", "second_bias", "last", "last_bias")
+
+
+@dataclass(frozen=True)
+class LookEncoder:
+    """A small perceptron over the main directions of aligned landmarks, with a linear way past it."""
+
+    weights: dict[str, np.ndarray]
+    surface: Surface
+
+    def __call__(self, landmarks: Float[np.ndarray, "478 2"], centre_px: tuple[float, float]) -> FaceCodes:
+        """The codes that a single look tells, and the camera under which they explain its landmarks best."""
+        aligned, tilt = aligned_features(landmarks[None].astype(np.float64), self.surface)
+        told = self.numbers(aligned)[0]
+        codes = {name: told[place] for name, place in OUTPUTS.items()}
+        dynamics = np.concatenate([codes["expression"], codes["gaze"]]).astype(np.float32)
+        identity = codes["identity"].astype(np.float32)
+        matrix = rotation(np.array([0, 0, -tilt[0]], np.float32)) @ rotation(codes["turn"].astype(np.float32))
+        vertices = self.surface.vertices(identity, dynamics)[:LANDMARKS]
+        scale, shift = _placed(vertices @ matrix.T, (landmarks[:LANDMARKS] - centre_px) * (1, -1))
+        camera = Camera(scale_px=scale, centre_px=centre_px)
+        translation = np.array([*(shift / scale), 0], np.float32)
+        seen = camera.project((vertices @ matrix.T + translation).astype(np.float32))[:, :2]
+        return FaceCodes(
+            camera=camera,
+            rotation=matrix.astype(np.float32),
+            translation=translation,
+            identity_code=identity,
+            facial_dynamics=dynamics,
+            residual_px=float(np.abs(seen - landmarks[:LANDMARKS]).mean()),
+        )
+
+    def numbers(self, aligned: Float[np.ndarray, "look feature"]) -> Float[np.ndarray, "look output"]:
+        """The network: what `OUTPUTS` names."""
+        w = self.weights
+        x = (aligned - w["mean"]) @ w["inlet"]
+        hidden = _silu(_silu(x @ w["first"] + w["first_bias"]) @ w["second"] + w["second_bias"])
+        return x @ w["skip"] + w["skip_bias"] + hidden @ w["last"] + w["last_bias"]
+
+
+def load_look_encoder(path: Path, surface: Surface) -> LookEncoder:
+    """The encoder in a weight file, or MissingWeights when the file is absent or made for other code."""
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            weights = {name: file.get_tensor(name).astype(np.float64) for name in WEIGHTS}
+    except (FileNotFoundError, SafetensorError) as cause:
+        raise MissingWeights(f"{path} is not an encoder of ours: restore it from the repository.") from cause
+    return LookEncoder(weights, surface)
+
+
+def aligned_features(
+    landmarks: Float[np.ndarray, "look 478 2"], surface: Surface
+) -> tuple[Float[np.ndarray, "look feature"], Float[np.ndarray, " look"]]:
+    """Landmarks brought nearest to the average face by shift, turn and scale, as differences from it (cm), and the
+    irises from the middle of their lid corners; then the angle (rad, anticlockwise) by which they were turned."""
+    average = surface.neutral[:LANDMARKS, :2] - surface.neutral[:LANDMARKS, :2].mean(0)
+    seen = landmarks[..., 0] - 1j * landmarks[..., 1]
+    seen = seen - seen[:, :LANDMARKS].mean(1, keepdims=True)
+    face = seen[:, :LANDMARKS]
+    turn = (face.conj() @ (average[:, 0] + 1j * average[:, 1])) / (np.abs(face) ** 2).sum(1)
+    seen = seen * turn[:, None]
+    off = seen[:, :LANDMARKS] - (average[:, 0] + 1j * average[:, 1])
+    irises = [
+        seen[:, iris] - (seen[:, outer] + seen[:, inner]) / 2
+        for iris, (outer, inner) in zip(IRIS_CENTRES, EYE_CORNERS, strict=True)
+    ]
+    flat = np.concatenate([off, np.stack(irises, 1)], 1)
+    return np.stack([flat.real, flat.imag], -1).reshape(len(flat), FEATURES), np.angle(turn)
+
+
+def _placed(posed: np.ndarray, seen: np.ndarray) -> tuple[float, np.ndarray]:
+    """Scale and shift that put posed vertices (cm) nearest to where they are seen (px), under perspective."""
+    flat = seen * (1 - posed[:, 2:] / CAMERA_DISTANCE_CM)
+    middle, centre = posed[:, :2].mean(0), flat.mean(0)
+    scale = float(((posed[:, :2] - middle) * (flat - centre)).sum() / ((posed[:, :2] - middle) ** 2).sum())
+    return scale, centre - scale * middle
+
+
+def _silu(x: np.ndarray) -> np.ndarray:
+    return x / (1 + np.exp(-x))
