@@ -98,7 +98,7 @@ def radians(degrees: tuple[float, float]) -> tuple[float, float]:
 def _control(bench: Bench, wish: Wish, seen: Sighting) -> list[float]:
     """Angle between asked and main gaze (degrees), error of the mean distance, then asked and seen for the plot."""
     awake = seen.lids > emotion.OPEN_LIDS
-    looks = seen.gaze(bench.judges.gaze)
+    looks = seen.gaze(wish.stage.reading or bench.judges.gaze)
     looked = main_gaze(looks[awake] if awake.any() else looks)
     asked, distance = np.array(wish.controls.gaze, float), float(wish.controls.head_distance)
     ratio = 1 - float(seen.head_pose[:, TRANSLATION_Z].mean()) / CAMERA_DISTANCE_CM
@@ -163,7 +163,7 @@ def on_screen(
             seen = stage.watched(clip.motion, range(len(clip.motion)))
             if len(seen.frames) < len(clip.motion):
                 break  # a face was lost: the clip cannot be measured on its time axis
-            again = bench.judged(clip.line, seen.motion(bench.judges.gaze))
+            again = bench.judged(clip.line, seen.motion(stage.reading or bench.judges.gaze))
             rows[way].append(closures(again.clip))
             found.append(again)
             bar.update()

@@ -55,7 +55,7 @@ def estimated(
 
 
 def estimated_together(
-    clips: Sequence[Clip], figures: Callable[[Sequence[Clip]], dict[str, float]], names: Sequence[str], draws: int = 150
+    clips: Sequence[Clip], figures: Callable[[Sequence[Clip]], dict[str, float]], names: Sequence[str], draws: int = 80
 ) -> dict[str, Estimate]:
     """Several figures that need all clips together, each with its interval over clips."""
     rng = np.random.default_rng(0)

@@ -52,7 +52,7 @@ def measure(quick: bool, people: Path | None = None, progress: bool = True) -> F
         truths = [[bench.judged(item.line, item.line.truths[way]) for item in heard] for way in (0, 1)]
         findings += [lips(ours, truths[0]), head(ours, truths[0]), eyes(ours, truths[0]), life(ours, truths)]
         bar.set_description("rendered")
-        stages = [stage_of(name, bench.surface, mesh) for name in (SITTERS[:QUICK_SITTERS] if quick else SITTERS)]
+        stages = [stage_of(name, bench, mesh) for name in (SITTERS[:QUICK_SITTERS] if quick else SITTERS)]
         spoken = [item for item in heard if item.line.spoken]
         findings.append(controls(bench, spoken, stages, truths=not quick, bar=bar))
         findings.append(moods(bench, spoken, stages, truths=not quick, bar=bar))
@@ -68,9 +68,10 @@ def measure(quick: bool, people: Path | None = None, progress: bool = True) -> F
     return merged(findings)
 
 
-def stage_of(name: str, surface: Surface, mesh: Mesh) -> Stage:
-    """One of our sitters before the camera."""
-    return Stage(prepare(load_picture(assets.FOLDER / "portraits" / f"{name}.png"), surface), surface, mesh)
+def stage_of(name: str, bench: Bench, mesh: Mesh) -> Stage:
+    """One of our sitters before the camera, the judge of gaze calibrated to their eyes."""
+    portrait = prepare(load_picture(assets.FOLDER / "portraits" / f"{name}.png"), bench.surface)
+    return Stage(portrait, bench.surface, mesh, bench.judges.gaze)
 
 
 def people_lines(folder: Path, surface: Surface, seed: int = 5) -> list[Line]:

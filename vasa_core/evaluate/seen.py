@@ -3,7 +3,9 @@
 The frames are the engine's own, at 512 px; the tracker knows the portrait but not the motion. The same inverse problem
 as `encoders.encode_landmarks` with the person known: head pose and expression code whose surface, posed and projected,
 lands on the landmarks (Gauss-Newton, four rounds). What MediaPipe sees otherwise on the unmoved portrait is taken out.
-Irises give the gaze through a linear reading learned on performed looks of other sitters (`GazeReading`).
+Irises give the gaze through a linear reading learned on performed looks of other sitters (`GazeReading`) and, as eye
+trackers are, calibrated to the sitter by a few rendered looks that are known: one sitter's irises seem to move twice as
+far as another's.
 """
 
 from __future__ import annotations
@@ -42,6 +44,16 @@ SPREAD = 0.30
 
 READINGS = 5
 """What the gaze is read from: irises' place (x, y in eyeball radii), the head's yaw and pitch (rad), and 1."""
+
+CALIBRATION_DEG = (
+    ((0, 0), (0, 0)), ((-18, 0), (0, 0)), ((18, 0), (0, 0)), ((0, -9), (0, 0)), ((0, 9), (0, 0)),
+    ((-10, 6), (0, 0)), ((10, -6), (0, 0)), ((10, 6), (0, 0)), ((-10, -6), (0, 0)),
+    ((6, 0), (-8, 0)), ((-6, 0), (8, 0)), ((0, 4), (0, -5)), ((0, -4), (0, 5)),
+)  # fmt: skip
+"""Known looks: eye in head (yaw, pitch), head (yaw, pitch)."""
+
+PRIOR_WEIGHT = np.array([0.01, 0.01, 0.05, 0.05, 0.01])
+"""How strongly each reading holds to what other sitters taught: about a tenth of what the known looks weigh."""
 
 Frame = UInt8[np.ndarray, "512 512 3"]
 
@@ -103,7 +115,8 @@ class Mesh:
 class Stage:
     """A sitter before the camera: renders any frame of a motion and reads frames back."""
 
-    def __init__(self, portrait: Portrait, surface: Surface, mesh: Mesh) -> None:
+    def __init__(self, portrait: Portrait, surface: Surface, mesh: Mesh, reading: GazeReading | None = None) -> None:
+        """With a reading of gaze it is calibrated to the sitter, which takes half a second."""
         self.portrait, self.mesh = portrait, mesh
         self.decoder = Decoder(portrait, surface)
         self._rest = self.decoder.rest[:LANDMARKS].astype(np.float64)
@@ -117,6 +130,7 @@ class Stage:
         self._bias = seen[:LANDMARKS] - self._projected(np.zeros(POSE), np.zeros(EXPRESSION))
         self._iris = self._iris_cm(seen, np.zeros(POSE))
         self._lids_open = self._lid_gap(seen)
+        self.reading = self.calibrated(reading) if reading is not None else None
 
     def rendered(self, head_pose: np.ndarray, facial_dynamics: np.ndarray) -> Frame:
         """One frame at 512 px, as the engine draws it in a performance."""
@@ -148,6 +162,27 @@ class Stage:
             readings=readings,
             lids=np.array([self._lid_gap(seen) / self._lids_open for _, seen in found]),
         )
+
+    def calibrated(self, reading: GazeReading) -> GazeReading:
+        """The reading for this sitter: known looks rendered, seen, and fitted by least squares about the given one."""
+        eyes, heads = np.deg2rad(np.array(CALIBRATION_DEG, float)).transpose(1, 0, 2)
+        dynamics = np.array([self._look(*eye) for eye in eyes], np.float32)
+        pose = np.zeros((len(eyes), POSE), np.float32)
+        pose[:, [1, 0]] = heads
+        known = Motion(head_pose=torch.from_numpy(pose), facial_dynamics=torch.from_numpy(dynamics))
+        seen = self.watched(known, range(len(eyes)))
+        rows, aims = seen.readings, eyes[seen.frames] - reading(seen.readings)
+        correction = np.linalg.solve(rows.T @ rows + np.diag(PRIOR_WEIGHT), rows.T @ aims)
+        return GazeReading(weights=reading.weights + correction)
+
+    def _look(self, yaw: float, pitch: float) -> Float[np.ndarray, " dynamics=50"]:
+        """Facial dynamics of a look, lids and skin following the eyes as in performances (`world.performer`)."""
+        out, within = np.clip(np.array([yaw, -yaw]) / 0.6, 0, 1)
+        weights = {"eyeLookDown": np.clip(pitch / 0.55, 0, 1), "eyeLookUp": np.clip(-pitch / 0.55, 0, 1),
+                   "eyeLookOut_L": out, "eyeLookIn_R": out, "eyeLookOut_R": within, "eyeLookIn_L": within}  # fmt: skip
+        dynamics = self.decoder.surface.dynamics_from_weights({k: float(v) for k, v in weights.items()})
+        dynamics[EXPRESSION:] = yaw, pitch
+        return dynamics
 
     def fitted(
         self, landmarks: Float[np.ndarray, "468 2"]
