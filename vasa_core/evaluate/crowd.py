@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from vasa_core.encoders import encode_landmarks
+from vasa_core.encoders import LookEncoder
 from vasa_core.evaluate import expressions
 from vasa_core.evaluate.held_out import Crowd, Truth
 from vasa_core.evaluate.subjects import Landmarks, Watcher
@@ -35,7 +35,7 @@ SIDEWAYS, UPRIGHT = np.array([0.7071, 0, 0.7071]), np.array([0, 0.7071, 0.7071])
 Blocks = dict[str, np.ndarray]
 
 
-def read_codes(crowd: Crowd, frames: Sequence[int], surface: Surface, watch: Watcher) -> tuple[list[int], Blocks]:
+def read_codes(crowd: Crowd, frames: Sequence[int], encode: LookEncoder, watch: Watcher) -> tuple[list[int], Blocks]:
     """The frames in which a face was found, and the codes read off each."""
     kept, codes = [], []
     for frame in frames:
@@ -43,12 +43,12 @@ def read_codes(crowd: Crowd, frames: Sequence[int], surface: Surface, watch: Wat
         found = watch(crop)
         if found is not None:
             kept.append(frame)
-            codes.append(_codes(crop, found, surface))
+            codes.append(_codes(crop, found, encode))
     return kept, {name: np.array([code[name] for code in codes]) for name in (codes[0] if codes else {})}
 
 
-def _codes(crop: UInt8[np.ndarray, "512 512 3"], found: Landmarks, surface: Surface) -> Blocks:
-    told = encode_landmarks(found, surface, (CROP_PX / 2, CROP_PX / 2))
+def _codes(crop: UInt8[np.ndarray, "512 512 3"], found: Landmarks, encode: LookEncoder) -> Blocks:
+    told = encode(found, (CROP_PX / 2, CROP_PX / 2))
     soft = cv2.GaussianBlur(crop, (0, 0), 4).astype(np.float32)
     x, y = found[list(SKIN_PLACES)].round().astype(int).clip(0, CROP_PX - 1).T
     return {

@@ -30,6 +30,7 @@ from tqdm.auto import tqdm
 
 from vasa_core import assets
 from vasa_core.decoder import Decoder
+from vasa_core.encoders import load_look_encoder
 from vasa_core.errors import BadOption, BadPortrait
 from vasa_core.evaluate import contact_sheets, expressions
 from vasa_core.evaluate.crowd import read_codes, shortened, true_factors
@@ -157,7 +158,8 @@ def _portrait_notes(task: Task, path: Path, notes: Notes) -> None:
 
 
 def _crowd_notes(task: Task, notes: Notes) -> None:
-    kept, codes = read_codes(_crowd(), task.crowd, _surface(), _watcher())
+    encode = load_look_encoder(assets.weights("encoders.safetensors"), _surface())
+    kept, codes = read_codes(_crowd(), task.crowd, encode, _watcher())
     notes["crowd"] += kept
     notes["lost"] += [f"crowd {frame}" for frame in task.crowd if frame not in kept]
     for name, values in codes.items():

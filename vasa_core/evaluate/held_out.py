@@ -45,6 +45,9 @@ TURN_DEG, NOD_DEG = 25.0, 6.0
 CANONICAL_SHARE = 4
 """The canonical map is kept at this fraction of the picture's side."""
 
+HEAD = "facekit"
+"""The head that sitters and crowd are built on, as the training data is; on another they would be other people."""
+
 STEP_CM = 0.01
 """Canonical places are kept in steps of this; a pixel of a sitter is 0.06 to 0.09 cm."""
 
@@ -202,7 +205,10 @@ def render(where: Path) -> None:
     from tqdm.auto import tqdm
 
     from vasa_core.world.frames import renderer_for
+    from vasa_core.world.head import head_at_hand
 
+    if head_at_hand() != HEAD:
+        raise MissingWeights("The held-out people are built on FaceKit: set VASA_DATA to the folder that holds it.")
     where.mkdir(parents=True, exist_ok=True)
     for number in tqdm(range(PHOTOGRAPHED + PAINTED), desc="sitters", unit="person"):
         path = where / f"sitter_{number:02d}{SUFFIX}"
