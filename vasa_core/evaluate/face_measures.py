@@ -50,7 +50,8 @@ def note_self(one: Subject, notes: Notes, kind: str) -> None:
 def note_driven(one: Seat, notes: Notes) -> list[Picture]:
     """Driven to the sitter's other frames, by the engine and by warping alone, against those frames; returns three
     pictures a frame: truth, engine, warp."""
-    decoder, shown = one.subject.decoder, []
+    decoder = one.subject.decoder
+    shown: list[Picture] = []
     for frame in range(1, len(ROLES)):
         look = one.looks[frame]
         if look is None:
