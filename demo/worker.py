@@ -44,6 +44,9 @@ TELL_S = 0.1
 """Progress is told at most this often."""
 LATE_S = 1.2
 """A frame is late when its sound was heard so long ago: the stream's own half second, and as much again."""
+LIVE_REFINED_CORES = 4
+"""With fewer, browser and engine share them: live then shows the bare warp, clips and stills are refined everywhere."""
+
 LIVE_SIZES = (384, 256, 192)
 """Steps down from the size asked for, while frames come late."""
 GRACE_S = 10.0
@@ -179,7 +182,7 @@ class Worker:
         self.line.send({"live": "ready"})
         moments = self.studio.stream(
             portrait, self._heard(wishes), lambda second: wishes.now, seed=request.seed, size=request.size,
-            late=pace.is_late,
+            late=pace.is_late, refined=(os.cpu_count() or 1) >= LIVE_REFINED_CORES,
         )  # fmt: skip
         sent = 0
         shown: deque[float] = deque()  # the door may look ahead: seconds wait here for their frames
@@ -190,7 +193,7 @@ class Worker:
                 shown.append(moment.second)
                 yield pace.fitting(moment.picture)
 
-        with closing(moments):  # type: ignore[type-var]  # it is a generator
+        with closing(moments):
             for jpeg in release_live(pictures(), grant, house=self.studio.house):
                 self.line.send({"frame": sent, "at_s": shown.popleft(), "heard_s": self.hearing.heard_s}, jpeg)
                 sent += 1

@@ -1,4 +1,4 @@
-"""The command line: `vasa speak`, `vasa look`, `vasa bench`, `vasa consent-template`.
+"""The command line: `vasa speak`, `vasa reenact`, `vasa look`, `vasa bench`, `vasa consent-template`.
 
 Every refusal is one sentence on stderr, `vasa: ...`, with the exit code of its class (errors.py); 130 after Ctrl-C.
 """
@@ -97,6 +97,35 @@ def speak(
 
 
 @app.command()
+def reenact(
+    portrait: Portrait,
+    video: Annotated[
+        Path, typer.Argument(help="Video of one person who agreed to drive the portrait; its sound is kept.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="The video to write, .mp4; PORTRAIT-as-VIDEO.mp4 if not said.")
+    ] = None,
+    fps: Annotated[int, typer.Option(help="Frames a second.")] = 25,
+    size: Size = 512,
+    full_picture: FullPicture = False,
+    consent: Consent = None,
+    language: Annotated[str | None, typer.Option(help="Language spoken, where a consent is limited to some.")] = None,
+) -> None:
+    """Drive a portrait by another person's video.
+
+    The person in the video is not shown, only moved like; ask them first all the same.
+    """
+    from vasa_core.trust.release import check_output
+
+    out = out or Path(f"{portrait.stem}-as-{video.stem}.mp4")
+    check_output(out)  # before anything slow
+    released = _studio().reenact(
+        portrait, video, out, consent=consent, language=language, fps=fps, size=size, full_picture=full_picture
+    )
+    typer.echo(summary(released))
+
+
+@app.command()
 def look(
     portrait: Portrait,
     out: Annotated[Path, typer.Option("-o", "--out", help="The picture to write: .png, .jpg or .webp.")],
@@ -129,11 +158,19 @@ def look(
 
 
 @app.command()
-def bench() -> None:
+def bench(
+    quick: Annotated[bool, typer.Option("--quick", help="A shorter stream: done within 50 s.")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write the figures here.")] = None,
+    compare: Annotated[Path | None, typer.Option("--compare", help="Show ratios to an earlier --json.")] = None,
+) -> None:
     """Measure how fast this machine is."""
-    from vasa_core.bench import measure, report
+    from vasa_core.bench import measure, read_earlier, report, write_figures
 
-    typer.echo(report(measure()))
+    before = read_earlier(compare) if compare else None
+    figures = measure(quick)
+    if json_file:
+        write_figures(figures, json_file)
+    typer.echo(report(figures, before))
 
 
 @app.command()
@@ -204,7 +241,7 @@ def consent_checks(
 @evaluate.command("face")
 def face_space(
     quick: Annotated[
-        bool, typer.Option("--quick", help="Eight sitters, most of the crowd: under 50 s on two cores.")
+        bool, typer.Option("--quick", help="Six sitters, most of the crowd: under 50 s on two cores.")
     ] = False,
     portraits: Annotated[Path | None, typer.Option(help="A folder of portraits to measure besides our own.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for report.md, report.json and contact sheets.")] = None,

@@ -12,7 +12,8 @@ from __future__ import annotations
 import difflib
 import itertools
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -31,18 +32,23 @@ from vasa_core.audio import load_sound
 from vasa_core.blinks import Blinker
 from vasa_core.clock import FRAME_RATE_HZ, SAMPLE_RATE_HZ
 from vasa_core.controls import ControlCurve, Controls, constant
-from vasa_core.decoder import Decoder
+from vasa_core.decoder import Decoder, with_appearance
+from vasa_core.driving import motion_of
 from vasa_core.errors import BadOption
+from vasa_core.footage import has_sound
+from vasa_core.footage import watch as watch_face
 from vasa_core.landmarks import CROP_PX
 from vasa_core.latents import DYNAMICS, GAZE, Motion
 from vasa_core.ledger import Ledger
 from vasa_core.motion import MotionTransformer, load_motion_model
 from vasa_core.pictures import load_picture
 from vasa_core.portrait import Portrait, prepare
-from vasa_core.render import PasteBack, poses, render_frame, render_frames, resized, within_view
+from vasa_core.refinement import FaceNetworks, load_networks
+from vasa_core.render import PasteBack, Wanted, drawn, poses, render_frame, render_frames, resized, within_view
 from vasa_core.speech import SpeechEncoder, load_speech_encoder
 from vasa_core.stream import LIVE, WHOLE, Pace, motion_windows
 from vasa_core.surface import Surface, load_surface
+from vasa_core.trailing import Trail
 from vasa_core.trust.consent import Grant, Statement, grant_for
 from vasa_core.trust.house import House
 from vasa_core.trust.release import STILL_SUFFIXES, Released, check_output, release_still, release_video
@@ -57,6 +63,8 @@ FRAME_RATES = (10, 60)
 SIZES = (128, 1024)
 TURN_LIMIT_DEG = {"yaw": 40.0, "pitch": 30.0, "roll": 45.0}
 GAZE_LIMIT_DEG = (35.0, 25.0)
+AS_RECORDED = "as recorded"
+"""The emotion of a driver's video, which nobody has named."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,6 +95,11 @@ class Studio:
         return load_surface(assets.weights("surface.safetensors"))
 
     @cached_property
+    def face_networks(self) -> FaceNetworks:
+        """Appearance and refinement: the learned half of the decoder."""
+        return load_networks(assets.weights("face.safetensors"))
+
+    @cached_property
     def speech_encoder(self) -> SpeechEncoder:
         """The ear."""
         return load_speech_encoder(assets.weights("speech.safetensors"))
@@ -98,7 +111,9 @@ class Studio:
 
     def portrait(self, subject: Subject) -> Portrait:
         """The portrait of the one face in a picture, ready to move; takes a second, so keep it for more calls."""
-        return subject if isinstance(subject, Portrait) else prepare(_picture(subject), self.surface)
+        if isinstance(subject, Portrait):
+            return subject
+        return with_appearance(prepare(_picture(subject), self.surface), self.surface, self.face_networks)
 
     def grant(
         self,
@@ -163,7 +178,7 @@ class Studio:
         count = math.ceil(len(samples) * fps / SAMPLE_RATE_HZ)
         motion = at_rate(self._motions([samples], curve, seed, WHOLE), fps, count)
         motion = made_ahead(ledger.timed("motion", motion))  # beside the pixels of the window before
-        frames = ledger.timed("render", self._frames(portrait, motion, size, full_picture))
+        frames = ledger.timed("render", self._frames(portrait, motion, size, full_picture, fps))
         bar = tqdm(total=count, unit="frame", disable=not progress, leave=False, dynamic_ncols=True)
         watch("motion", 0.0)
         made = itertools.count(1)
@@ -173,6 +188,50 @@ class Studio:
             watch("render", next(made) / count)
 
         with bar, _one_thread(), closing(motion):
+            return release_video(
+                frames, sound, fps, out, grant, house=self.house, photo=_file(subject), ledger=ledger, progress=step
+            )
+
+    def reenact(
+        self,
+        subject: Subject,
+        video: Path | str,
+        out: Path | str,
+        *,
+        consent: Consent = None,
+        language: str | None = None,
+        fps: int = FRAME_RATE_HZ,
+        size: int = CROP_PX,
+        full_picture: bool = False,
+        progress: bool = True,
+        watch: Watch = _nobody,
+    ) -> Released:
+        """The video of this portrait moving as the person in another video moves, with that video's sound.
+
+        Nothing of the driver but motion and voice is in the result; that the driver agrees is for the caller to know.
+        A consent limited to some emotions cannot cover it, as nobody knows beforehand which ones the driver shows.
+        """
+        _check_between("--fps", fps, *FRAME_RATES)
+        _check_between("--size", size, *SIZES)
+        out = _check_is_not(check_output(out), subject, video)
+        grant = self.grant(subject, "speak", consent, language=language, emotions={AS_RECORDED})
+        ledger = Ledger()
+        with ledger.stage("watch"), _share_bar("watch", progress, watch) as told:
+            footage = watch_face(video, told)
+        with ledger.stage("portrait"):
+            portrait = self.portrait(subject)
+        with ledger.stage("motion"), _one_thread(), _share_bar("motion", progress, watch) as told:
+            motion = motion_of(Path(video), footage, self.surface, told)
+        count = max(1, round(footage.length_s * fps))
+        frames = ledger.timed("render", self._frames(portrait, at_rate([motion], fps, count), size, full_picture, fps))
+        bar, made = tqdm(total=count, unit="frame", disable=not progress, leave=False), itertools.count(1)
+
+        def step(frames: int) -> None:
+            bar.update(frames)
+            watch("render", next(made) / count)
+
+        sound = video if has_sound(video) else None
+        with bar, _one_thread():
             return release_video(
                 frames, sound, fps, out, grant, house=self.house, photo=_file(subject), ledger=ledger, progress=step
             )
@@ -187,24 +246,32 @@ class Studio:
         size: int = CROP_PX,
         pace: Pace = LIVE,
         late: Callable[[float], bool] = lambda second: False,
-    ) -> Iterator[Moment]:
+        refined: bool = True,
+    ) -> Generator[Moment, None, None]:
         """Frames with their times while the sound still comes in, as 16 kHz samples in chunks of any length.
 
         Chunks change no bit of the motion. Controls may be a function of the second and answer with what a user has
         set meanwhile. Back-pressure: nothing is made more than a stretch before it is asked for. Drop policy: a
         frame that `late` says is late is left out, its motion made all the same. Closing the generator ends all work.
+        Without `refined` frames are the bare warp, at about half the cost: for machines that do more than this.
         """
         _check_between("size", size, *SIZES)
         portrait, curve = self.portrait(subject), constant(controls or Controls())
-        decoder, count = Decoder(portrait, self.surface), 0
+        decoder, trail = Decoder(portrait, self.surface, self.face_networks if refined else None), Trail()
         motions = made_ahead(self._motions(chunks, curve, seed, pace))
-        with closing(motions), _one_thread():
-            for motion in motions:
-                for head_pose, facial_dynamics in poses(motion):
-                    second, count = (count + 0.5) / FRAME_RATE_HZ, count + 1
-                    if not late(second):
-                        frame = decoder.frame(within_view(head_pose, portrait), facial_dynamics)
-                        yield Moment(second=second, picture=resized(frame, size))
+        seconds: deque[float] = deque()
+
+        def wanted() -> Iterator[Wanted]:
+            for count, (wished, facial_dynamics) in enumerate(pose for motion in motions for pose in poses(motion)):
+                head_pose = within_view(wished, portrait)
+                trailing = trail(head_pose)  # hair swings on while a frame is left out
+                if not late((count + 0.5) / FRAME_RATE_HZ):
+                    seconds.append((count + 0.5) / FRAME_RATE_HZ)
+                    yield head_pose, facial_dynamics, trailing
+
+        with closing(motions), _one_thread(), closing(drawn(decoder, wanted())) as frames:
+            for frame in frames:
+                yield Moment(second=seconds.popleft(), picture=resized(frame, size))
 
     def look(
         self,
@@ -223,7 +290,14 @@ class Studio:
         head_pose = _head_pose(yaw, pitch, roll)
         facial_dynamics = self._facial_dynamics(expression or {}, gaze)
         portrait = self.portrait(subject)
-        frame = render_frame(portrait, head_pose, facial_dynamics, self.surface, CROP_PX if full_picture else size)
+        frame = render_frame(
+            portrait,
+            head_pose,
+            facial_dynamics,
+            self.surface,
+            CROP_PX if full_picture else size,
+            self.face_networks,
+        )
         return PasteBack(portrait)(frame) if full_picture else frame
 
     def release_look(self, subject: Subject, out: Path | str, *, consent: Consent = None, **look: Any) -> Released:
@@ -231,6 +305,10 @@ class Studio:
         out = _check_is_not(check_output(out, STILL_SUFFIXES), subject)
         grant = self.grant(subject, "look", consent)
         return release_still(self.look(subject, **look), out, grant, house=self.house, photo=_file(subject))
+
+    def first_motion(self, chunks: Iterable[Float[Tensor, " _"]], pace: Pace = LIVE) -> Iterator[Motion]:
+        """Motion of a stream without its pictures, stretch by stretch: what waits for sound, and how long."""
+        return self._motions(chunks, constant(Controls()), 0, pace)
 
     # ---- stages ---------------------------------------------------------------------------------------------------
 
@@ -243,9 +321,11 @@ class Studio:
         windows = motion_windows(features, curve, self.motion_model, generator, pace)
         return Blinker(self.surface, rng).change(windows, curve)
 
-    def _frames(self, portrait: Portrait, moments: Iterable[Motion], size: int, full: bool) -> Iterator[Picture]:
+    def _frames(
+        self, portrait: Portrait, moments: Iterable[Motion], size: int, full: bool, fps: int
+    ) -> Iterator[Picture]:
         whole = PasteBack(portrait) if full else None
-        for frame in render_frames(portrait, moments, self.surface, CROP_PX if full else size):
+        for frame in render_frames(portrait, moments, self.surface, CROP_PX if full else size, self.face_networks, fps):
             yield whole(frame) if whole else frame
 
     def _facial_dynamics(
@@ -261,6 +341,19 @@ class Studio:
             raise BadOption(_did_you_mean(unknown.args[0], self.surface.expression_names)) from None
         facial_dynamics[DYNAMICS - GAZE :] = np.deg2rad(gaze)
         return facial_dynamics
+
+
+@contextmanager
+def _share_bar(stage: str, progress: bool, watch: Watch) -> Iterator[Callable[[float], object]]:
+    """Something to tell the share of a stage that is done; it shows a bar and tells who watches."""
+    with tqdm(total=1.0, desc=stage, disable=not progress, leave=False, bar_format="{l_bar}{bar}|") as bar:
+        watch(stage, 0.0)
+
+        def told(share: float) -> None:
+            bar.update(share - bar.n)
+            watch(stage, share)
+
+        yield told
 
 
 @contextmanager
