@@ -48,7 +48,7 @@ from vasa_core.trust.credentials import sign
 from vasa_core.trust.house import House
 from vasa_core.trust.release import release_video, software
 from vasa_core.trust.verify import seal_of
-from vasa_core.trust.watermark import CANDIDATES, WHOLE_PLACES, mark_for, read, score_asked_for, whole_score
+from vasa_core.trust.watermark import CANDIDATES, mark_for, read, score_asked_for, whole_score
 
 FRAMES = 75
 QUICK_CAST = ("mei", "kofi", "nora")
@@ -143,7 +143,7 @@ def _false_alarms(trials: list[Trial], house: House, searches: int, bar: Any) ->
         alarms += reading.fits
         bar.update()
     rate = gumbel_tail(score_asked_for(), *gumbel(scores)) * CANDIDATES / 2**CRC_BITS
-    whole_rate = gumbel_tail(score_asked_for(WHOLE_PLACES, 1), *gumbel(whole)) / 2**CRC_BITS
+    whole_rate = gumbel_tail(score_asked_for(whole=True), *gumbel(whole)) / 2**CRC_BITS
     return {
         "false_alarm_rate": rate + whole_rate,
         "false_alarms_seen": float(alarms),
@@ -151,7 +151,7 @@ def _false_alarms(trials: list[Trial], house: House, searches: int, bar: Any) ->
         "unmarked_highest_score": max(scores),
         "score_asked_for": score_asked_for(),
         "unmarked_highest_whole_score": max(whole),
-        "whole_score_asked_for": score_asked_for(WHOLE_PLACES, 1),
+        "whole_score_asked_for": score_asked_for(whole=True),
     }
 
 

@@ -215,7 +215,7 @@ class Reading:
 
     payload: int
     fits: bool
-    """The CRC fits, and chance would do all this in fewer than one of `1 / BELIEVABLE` pictures: believe it."""
+    """The CRC fits, and chance would do all this less often than is BELIEVABLE: believe it."""
     known: float
     """How far the known chips stand out of chance, in standard deviations."""
     agreement: float
@@ -243,7 +243,9 @@ the powers above were chosen by how surely all 13 of the cast are read after a r
 WHOLE_PLACES = 2 * 3 * 3
 """An uncropped picture and its mirror image, a working pixel to and fro."""
 
-BELIEVABLE = 1e-10
+BELIEVABLE, BELIEVABLE_WHOLE = 1e-10, 3e-9
+"""Found by search, and found where it was written. Scores of still pictures scatter more widely than noise, of millions
+of places more than of few: `vasa evaluate marks` measures how often it is in truth."""
 
 
 def read(lumas: Iterable[Luma], key: bytes) -> Reading | None:
@@ -321,7 +323,7 @@ def _read_whole(picture: Plane, mirrored: bool, found: Layout, frames: int) -> R
     likeness = np.roll(_correlation(whitened(folded, FOR_PLACE), _template(found, CHIP_PX)), (1, 1), (0, 1))[:3, :3]
     row, column = np.unravel_index(int(likeness.argmax()), likeness.shape)
     chips = _chips(np.roll(whitened(folded, FOR_PAYLOAD), (1 - row, 1 - column), (0, 1)), CHIP_PX)
-    return _reading(float(likeness.max()), 1.0, chips, found, frames, chance(float(likeness.max()), WHOLE_PLACES, 1))
+    return _reading(float(likeness.max()), 1.0, chips, found, frames, whole=True)
 
 
 def whole_score(lumas: Iterable[Luma], key: bytes) -> float:
@@ -344,14 +346,15 @@ def _read_at(picture: Plane, place: _Place, found: Layout, frames: int) -> Readi
         if likeness[row, column] > best[0]:
             chips = _chips(np.roll(whitened(folded, FOR_PAYLOAD), (-row, -column), (0, 1)), CHIP_PX)
             best = (float(likeness[row, column]), place.scale * step, chips)
-    return _reading(*best, found, frames, chance(best[0]))
+    return _reading(*best, found, frames)
 
 
-def _reading(known: float, scale: float, chips: Tile, found: Layout, frames: int, false_alarm: float) -> Reading:
+def _reading(known: float, scale: float, chips: Tile, found: Layout, frames: int, whole: bool = False) -> Reading:
+    false_alarm = chance(known, whole)
     payload, crc_fits = payload_in(decoded(found.soft_bits(chips)))
     return Reading(
         payload=payload,
-        fits=crc_fits and false_alarm < BELIEVABLE,
+        fits=crc_fits and false_alarm < (BELIEVABLE_WHOLE if whole else BELIEVABLE),
         known=known,
         agreement=_agreement(chips, found.tile(payload)),
         false_alarm=false_alarm,
@@ -365,18 +368,21 @@ def _agreement(chips: Tile, wanted: Tile) -> float:
     return float(np.mean(np.sign(chips[seen]) == wanted[seen])) if seen.any() else 0.5
 
 
-def chance(known: float, places: int | None = None, candidates: int = CANDIDATES) -> float:
-    """How often the known chips of no mark stand out so far somewhere, and a CRC fits on top of it."""
+def chance(known: float, whole: bool = False) -> float:
+    """How often the known chips of no mark stand out so far somewhere (or where a whole picture has them), and a CRC
+    fits on top of it."""
     tail = 0.5 * math.erfc(known / math.sqrt(2))
-    return min(1.0, (places or looked_at()) * tail) * candidates / 2**CRC_BITS
+    places, candidates = (WHOLE_PLACES, 1) if whole else (looked_at(), CANDIDATES)
+    return min(1.0, places * tail) * candidates / 2**CRC_BITS
 
 
-def score_asked_for(places: int | None = None, candidates: int = CANDIDATES) -> float:
+def score_asked_for(whole: bool = False) -> float:
     """How far the known chips must stand out to be believed, in standard deviations."""
     low, high = 0.0, 20.0
     for _ in range(50):
         middle = (low + high) / 2
-        low, high = (middle, high) if chance(middle, places, candidates) >= BELIEVABLE else (low, middle)
+        believed = chance(middle, whole) < (BELIEVABLE_WHOLE if whole else BELIEVABLE)
+        low, high = (low, middle) if believed else (middle, high)
     return high
 
 
