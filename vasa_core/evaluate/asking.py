@@ -171,7 +171,7 @@ def on_screen(
             scores.append((found[0].sync.confidence, found[1].sync.confidence))
             chance.append(tuple(f.clip.figures.get("lips.closed_by_chance", np.nan) for f in found))  # type: ignore[arg-type]
     closed = share_figure(
-        "bilabial_closure_rendered", "P, B, M whose lips close (frames, MediaPipe)", *rows, 0.85, "≥ 85 %"
+        "bilabial_closure_rendered", "P, B, M whose lips close (frames, MediaPipe)", rows[0], rows[1], 0.85, "≥ 85 %"
     )
     by_chance = mean_figure("bilabial_chance_rendered", "the same at any time of speech", chance)
     twice = closed.ours.value / max(by_chance.ours.value, 1e-3)

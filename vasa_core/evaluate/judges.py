@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -46,14 +47,14 @@ def load_judges(path: Path | None = None) -> Judges:
     try:
         with safe_open(str(path), framework="pt") as file:
             tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
-        networks = {"sync": SyncJudge(), "capp": CappJudge(), "emotion": EmotionJudge()}
+        networks: dict[str, nn.Module] = {"sync": SyncJudge(), "capp": CappJudge(), "emotion": EmotionJudge()}
         for name, network in networks.items():
             network.load_state_dict(_part(tensors, name))
         gaze = GazeReading(weights=tensors["gaze.weights"].numpy().astype(np.float64))
     except (FileNotFoundError, SafetensorError, KeyError, RuntimeError) as why:
         raise MissingWeights(f"{path} does not hold our judges: run python -m vasa_core.train.judges train.") from why
-    ready: dict[str, nn.Module] = {name: network.eval().requires_grad_(False) for name, network in networks.items()}
-    return Judges(gaze=gaze, **ready)  # type: ignore[arg-type]
+    ready: dict[str, Any] = {name: network.eval().requires_grad_(False) for name, network in networks.items()}
+    return Judges(gaze=gaze, **ready)
 
 
 def _part(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:

@@ -52,7 +52,7 @@ CALIBRATION_DEG = (
 )  # fmt: skip
 """Known looks: eye in head (yaw, pitch), head (yaw, pitch)."""
 
-PRIOR_WEIGHT = np.array([0.01, 0.01, 0.05, 0.05, 0.01])
+PRIOR_WEIGHT = np.array([0.01, 0.01, 0.005, 0.005, 0.01])
 """How strongly each reading holds to what other sitters taught: about a tenth of what the known looks weigh."""
 
 Frame = UInt8[np.ndarray, "512 512 3"]
@@ -171,7 +171,7 @@ class Stage:
         pose[:, [1, 0]] = heads
         known = Motion(head_pose=torch.from_numpy(pose), facial_dynamics=torch.from_numpy(dynamics))
         seen = self.watched(known, range(len(eyes)))
-        rows, aims = seen.readings, eyes[seen.frames] - reading(seen.readings)
+        rows, aims = seen.readings, (eyes + heads)[seen.frames] - seen.gaze(reading)  # a head is read short as well
         correction = np.linalg.solve(rows.T @ rows + np.diag(PRIOR_WEIGHT), rows.T @ aims)
         return GazeReading(weights=reading.weights + correction)
 

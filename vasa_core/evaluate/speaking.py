@@ -151,13 +151,16 @@ def eyes(ours: Sequence[Judged], truths: Sequence[Judged]) -> Findings:
         ("gaze_sd_x", "gaze in the head, spread to the sides, degrees", "gaze.sd.x", 2.0, 6.0, "2 – 6"),
     )
     keys = [row[2] for row in rows]
-    found, true = (_together(with_words(clips), pooled, keys) for clips in (ours, truths))
+    together, true = (_together(with_words(clips), pooled, keys) for clips in (ours, truths))
     figures = [
-        Figure(name=name, what=what, ours=found[key], truth=true[key], low=low, high=high, bar=bar)
+        Figure(name=name, what=what, ours=together[key], truth=true[key], low=low, high=high, bar=bar)
         for name, what, key, low, high, bar in rows
     ]
     bands = [(b.name, mine.get(b.name, np.nan), theirs.get(b.name, np.nan), b.low, b.high, b.real) for b in BANDS]
-    inside = [np.mean([low <= row[at] <= high for *row, low, high, _ in bands]) for at in (1, 2)]
+    inside = [
+        float(np.mean([band.low <= found.get(band.name, np.nan) <= band.high for band in BANDS]))
+        for found in (mine, theirs)
+    ]
     what = f"of {len(bands)} measures, share in the band of real people"
     figures.append(Figure(name="bands_reached", what=what, ours=point(inside[0]), truth=point(inside[1])))
     return Findings(figures=figures, bands=bands)
