@@ -55,9 +55,6 @@ looked at more closely."""
 FRINGE_PX = 4
 """So far beyond its matte, in pixels of 256, a portrait may still show hair."""
 
-HELD = 0.9
-"""Flow is held back by this much on shown skin and in the openings: the surface is right there, lips above all."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
@@ -225,7 +222,7 @@ def bounded(
     return Answer(
         logits=answer.logits - torch.cat([0 * shown, 0 * shown, OVERPAINTED * shown], 1),
         painted=answer.painted,
-        flow=answer.flow * (1 - HELD * F.avg_pool2d(torch.maximum(shown, drawn), 4)),
+        flow=answer.flow * (1 - F.avg_pool2d(torch.maximum(shown, drawn), 4)),
         gain=answer.gain * (1 - F.max_pool2d(drawn, 4)),
         unmoved_within=1 - torch.stack([gone * head, gone_face * face, drawn]).amax(0),
         painted_within=1 - drawn,
