@@ -30,7 +30,7 @@ ORIGINS = {
 }
 LICENCE = "Apache-2.0"
 PICTURES = (".png", ".jpg", ".webp")
-NOT_ASSETS = ("refresh.py", "teaser.py", "portraits/cast.json")
+NOT_ASSETS = ("ablations.py", "refresh.py", "teaser.py", "portraits/cast.json")
 
 
 def files() -> list[Path]:
