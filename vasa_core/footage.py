@@ -97,7 +97,8 @@ def stills(video: Path) -> Iterator[Still]:
     try:
         with av.open(str(video)) as file:
             track = file.streams.best("video")
-            if not isinstance(track, av.VideoStream) or "image2" in file.format.name or file.format.name.endswith("_pipe"):
+            still = "image2" in file.format.name or file.format.name.endswith("_pipe")
+            if still or not isinstance(track, av.VideoStream):
                 raise BadVideo(f"{video.name} has no moving pictures in it: choose a video.")
             usual_s = float(1 / (track.average_rate or FRAME_RATE_HZ))
             whole_s = max((file.duration or 0) / av.time_base, usual_s)

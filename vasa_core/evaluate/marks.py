@@ -46,7 +46,7 @@ from vasa_core.trust.codeword import CRC_BITS, payload_bits
 from vasa_core.trust.consent import Grant
 from vasa_core.trust.credentials import sign
 from vasa_core.trust.house import House
-from vasa_core.trust.release import release_video, software
+from vasa_core.trust.release import recompressed, release_video, software
 from vasa_core.trust.verify import seal_of
 from vasa_core.trust.watermark import CANDIDATES, mark_for, read, score_asked_for, whole_score
 
@@ -184,7 +184,7 @@ def _quality(trials: list[Trial], house: House) -> dict[str, float]:
     errors, seconds = [], []
     for trial in trials:
         mark = mark_for(trial.grant.mark, house.watermark_key, *trial.pictures[0].shape[:2])
-        mark = mark.suited_to(cv2.cvtColor(trial.pictures[0], cv2.COLOR_RGB2GRAY))
+        mark = mark.suited_to(cv2.cvtColor(trial.pictures[0], cv2.COLOR_RGB2GRAY), recompressed)
         for picture in trial.pictures[::5]:
             clean = luma(as_video(picture)).copy()
             marked = clean.copy()

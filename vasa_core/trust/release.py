@@ -42,6 +42,7 @@ MP4 = {"movflags": "+faststart"}  # the index first, so that browsers start at o
 X264 = {"crf": "18", "preset": "veryfast"}
 EXIF_IMAGE_DESCRIPTION = 0x010E
 LIVE_QUALITY = 88  # JPEG
+CARELESS_QUALITY = 45  # JPEG, on which a watermark is tried
 
 Frame = UInt8[np.ndarray, "height width 3"]
 Sound = Path | str | Float[np.ndarray, " sample"] | None
@@ -256,7 +257,7 @@ def _write(
         voice = _Voice(file, sound) if sound is not None else None
         label = label_for(*first.shape[:2])
         mark = mark_for(grant.mark, house.watermark_key, picture_track.height, picture_track.width)
-        mark = mark.suited_to(cv2.cvtColor(first, cv2.COLOR_RGB2GRAY))
+        mark = mark.suited_to(cv2.cvtColor(first, cv2.COLOR_RGB2GRAY), recompressed)
     count = 0
     for frame in chain([first], frames):
         if count % fps == 0:
@@ -306,6 +307,14 @@ def _luma(frame: av.VideoFrame) -> UInt8[np.ndarray, "height width"]:
     """The frame's luma plane itself, not a copy."""
     plane = frame.planes[0]
     return np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width]
+
+
+def recompressed(luma: UInt8[np.ndarray, "height width"]) -> UInt8[np.ndarray, "height width"]:
+    """A plane after a careless compression, in memory alone: what a watermark is tried on."""
+    done, data = cv2.imencode(".jpg", luma, (cv2.IMWRITE_JPEG_QUALITY, CARELESS_QUALITY))
+    if not done:
+        raise BadOption("a frame could not be compressed: choose another size.")
+    return cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
 
 
 class _Voice:

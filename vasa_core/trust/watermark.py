@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import no_type_check
@@ -42,8 +42,8 @@ BOLD_FROM, BOLD_STRENGTH, BOLD_STRENGTH_A_DEVIATION = 0.4, 2.6, 1.0
 """Where detail is everywhere and little of the mark would be left: sooner stronger, so that faint texture bears most.
 For all clips it would be too much: plain ones are read without it, and would grow by 23 instead of 14 %."""
 
-TRIAL_PX, TRIAL_QUALITY, TRIAL_ASKS = 360, 45, 1.05
-"""A re-upload in small: height, JPEG quality, and how far the coded bits then have to stand out of their scatter. Over
+TRIAL_PX, TRIAL_ASKS = 360, 1.05
+"""A re-upload in small: height, and how far the coded bits then have to stand out of their scatter. Over
 the cast that goes with how they stand out after 360p and VP9 (correlation 0.9); the one below 0.95 was lost there, and
 the three below 1.05 were read with little to spare."""
 
@@ -118,14 +118,16 @@ class Mark:
         strength = cv2.resize(_strengths(luma, self.bold), luma.shape[::-1], interpolation=cv2.INTER_LINEAR)
         _add(luma, self.pattern, strength, DITHER, *limits)
 
-    def suited_to(self, luma: Luma) -> Mark:
-        """This mark for a whole clip, as bold as its first frame asks for: it is marked, harmed and read for trial."""
+    def suited_to(self, luma: Luma, harm: Callable[[Luma], Luma]) -> Mark:
+        """This mark for a whole clip, as bold as its first frame asks for: it is marked, harmed and read for trial.
+
+        `harm` gives a small plane back as careless hands would: it is the door's, as pictures are encoded nowhere else.
+        """
         trial = luma.copy()
         replace(self, pattern=self.pattern[: luma.shape[0], : luma.shape[1]]).into_luma(trial)
         size = [round(side * TRIAL_PX / min(luma.shape)) for side in luma.shape[::-1]]
         small = cv2.resize(trial, size, interpolation=cv2.INTER_AREA)
-        harmed = cv2.imdecode(cv2.imencode(".jpg", small, (cv2.IMWRITE_JPEG_QUALITY, TRIAL_QUALITY))[1], 0)
-        return replace(self, bold=standing_out(harmed, self.payload, self.key) < TRIAL_ASKS)
+        return replace(self, bold=standing_out(harm(small), self.payload, self.key) < TRIAL_ASKS)
 
     def onto(self, picture: Frame) -> Frame:
         """A marked copy of an RGB picture: its luma changes, its hue does not."""
