@@ -66,7 +66,8 @@ def test_a_receding_hairline_leaves_the_temples_bare(kit):
 
 def test_the_same_seed_grows_the_same_hair_and_another_seed_does_not(kit, skull):
     first, again, other = (grown(kit, skull, of_style("curls"), seed=seed) for seed in (1, 1, 2))
-    assert np.array_equal(first.points, again.points) and np.array_equal(first.tint, again.tint)
+    # sums of many floats end differently by where in memory they lie: the last bit is nobody's promise
+    assert np.allclose(first.points, again.points, rtol=0, atol=1e-9) and np.array_equal(first.tint, again.tint)
     assert not np.array_equal(first.points[:50], other.points[:50])
 
 

@@ -5,6 +5,7 @@ import resource
 import time
 import wave
 import weakref
+from contextlib import contextmanager
 from datetime import date, timedelta
 
 import av
@@ -186,19 +187,21 @@ def test_no_frames_at_all_is_an_error_and_leaves_nothing(tmp_path, grant, house)
     assert os.listdir(tmp_path) == []
 
 
-@pytest.fixture
+@contextmanager
 def small_disk():
-    """No file may grow beyond 20 kB, as on a disk that runs full."""
+    """No file may grow beyond 20 kB, as on a disk that runs full; over before pytest writes to a log of its own."""
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
 
 
 @pytest.mark.parametrize("count", [10, 400])  # found out at the end, and in the midst
-def test_a_full_disk_is_named_and_nothing_is_left(tmp_path, grant, house, small_disk, count):
+def test_a_full_disk_is_named_and_nothing_is_left(tmp_path, grant, house, count):
     noise = np.random.default_rng(0).integers(0, 255, (count, 64, 64, 3), dtype=np.uint8)
-    with pytest.raises(VasaError, match="is the disk full"):
+    with small_disk(), pytest.raises(VasaError, match="is the disk full"):
         release_video(noise, None, 25, tmp_path / "v.mp4", grant(), house=house)
     assert os.listdir(tmp_path) == []
 
