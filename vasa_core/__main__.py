@@ -379,6 +379,7 @@ def _complain(sentence: str, code: int) -> int:
 
 def main() -> None:
     """The `vasa` command."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its idle threads spin and take the network's core
     signal.signal(signal.SIGTERM, _stop)  # stopped like Ctrl-C: unfinished files are removed
     if not os.environ.get(DEBUG):
         _hush_native_logs()
