@@ -30,7 +30,7 @@ def main() -> None:
     moments = [motion[round(s * FRAME_RATE_HZ) : round(s * FRAME_RATE_HZ) + 1] for s in MOMENTS_S]
     strips = []
     for person in portraits:
-        moved = render_frames(person, moments, studio.surface, TILE_PX)
+        moved = render_frames(person, moments, studio.surface, TILE_PX, studio.face_networks)
         strips.append(np.hstack([studio.look(person, size=TILE_PX), *moved]))
     picture = np.vstack([np.hstack(strips[:2]), np.hstack(strips[2:])])
     grant = studio.grant(assets.FOLDER / "portraits" / f"{SITTERS[0]}.png", "look")

@@ -64,7 +64,7 @@ class Child:
         self._process = subprocess.Popen(
             command,
             pass_fds=[theirs.fileno()],
-            env={**os.environ, **environment},
+            env={"OPENBLAS_NUM_THREADS": "1", **os.environ, **environment},  # its idle threads spin
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C at the server's terminal is for the server, which tells us to end

@@ -180,6 +180,13 @@ def test_a_stream_in_chunks_of_any_length_shows_the_same_frames_at_their_times(s
     assert all(np.array_equal(a.picture, b.picture) for a, b in zip(whole, pieces, strict=True))
 
 
+def test_a_stream_without_refinement_shows_the_bare_warp(studio, portrait):
+    ready, sound = studio.portrait(portrait), torch.randn(8_000, generator=torch.Generator().manual_seed(0)) / 10
+    refined, bare = (list(studio.stream(ready, [sound], HASTY, refined=wanted)) for wanted in (True, False))
+    assert [moment.second for moment in refined] == [moment.second for moment in bare]
+    assert not np.array_equal(refined[-1].picture, bare[-1].picture)
+
+
 def test_a_stream_leaves_out_what_is_late_and_nothing_else(studio, portrait):
     ready, sound = studio.portrait(portrait), torch.zeros(16_000)
     whole = {moment.second: moment.picture for moment in studio.stream(ready, [sound], HASTY, size=128)}

@@ -1,7 +1,7 @@
 """The refinement network at work: one warped frame and its sight in, the mended frame at full resolution out.
 
 The network sees 256 pixels; what it answers is enlarged and the blend done at 512, so the portrait's own pixels keep
-their sharpness. One thread of processor time a frame, no allocation that a frame could share.
+their sharpness.
 """
 
 from __future__ import annotations

@@ -187,7 +187,7 @@ class Studio:
             bar.update(frames)
             watch("render", next(made) / count)
 
-        with bar, _one_thread(), closing(motion):
+        with bar, one_thread(), closing(motion):
             return release_video(
                 frames, sound, fps, out, grant, house=self.house, photo=_file(subject), ledger=ledger, progress=step
             )
@@ -220,7 +220,7 @@ class Studio:
             footage = watch_face(video, told)
         with ledger.stage("portrait"):
             portrait = self.portrait(subject)
-        with ledger.stage("motion"), _one_thread(), _share_bar("motion", progress, watch) as told:
+        with ledger.stage("motion"), one_thread(), _share_bar("motion", progress, watch) as told:
             motion = motion_of(Path(video), footage, self.surface, told)
         count = max(1, round(footage.length_s * fps))
         frames = ledger.timed("render", self._frames(portrait, at_rate([motion], fps, count), size, full_picture, fps))
@@ -231,7 +231,7 @@ class Studio:
             watch("render", next(made) / count)
 
         sound = video if has_sound(video) else None
-        with bar, _one_thread():
+        with bar, one_thread():
             return release_video(
                 frames, sound, fps, out, grant, house=self.house, photo=_file(subject), ledger=ledger, progress=step
             )
@@ -269,7 +269,7 @@ class Studio:
                     seconds.append((count + 0.5) / FRAME_RATE_HZ)
                     yield head_pose, facial_dynamics, trailing
 
-        with closing(motions), _one_thread(), closing(drawn(decoder, wanted())) as frames:
+        with closing(motions), one_thread(), closing(drawn(decoder, wanted())) as frames:
             for frame in frames:
                 yield Moment(second=seconds.popleft(), picture=resized(frame, size))
 
@@ -357,7 +357,7 @@ def _share_bar(stage: str, progress: bool, watch: Watch) -> Iterator[Callable[[f
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """The networks are small: on two busy cores two threads wait for each other (2.4 s, not 0.9, for 6.6 s)."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,17 +99,6 @@ class Bench:
             found.append(self.judged(item.line, motion))
             bar.update()
         return found
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """The networks are small: on busy cores a second thread waits more than it helps."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def with_words(clips: Iterable[Judged]) -> list[Judged]:

@@ -20,12 +20,13 @@ from vasa_core.controls import Controls
 from vasa_core.evaluate.asking import controls, mood_dial, moods, on_screen
 from vasa_core.evaluate.dials import speed, sweeps
 from vasa_core.evaluate.findings import Findings, merged
-from vasa_core.evaluate.judging import Bench, one_thread
+from vasa_core.evaluate.judging import Bench
 from vasa_core.evaluate.lines import SITTERS, Line, read_lines
 from vasa_core.evaluate.seen import Mesh, Stage
 from vasa_core.evaluate.speaking import eyes, head, life, lips, pose_judge
 from vasa_core.pictures import load_picture
 from vasa_core.portrait import prepare
+from vasa_core.studio import one_thread
 from vasa_core.surface import Surface
 from vasa_core.world.performer import Mood, perform
 from vasa_core.world.scripts import scripts_from
