@@ -26,7 +26,7 @@ ORDER = """
     evaluate.figures evaluate.findings evaluate.lines evaluate.sync evaluate.capp evaluate.seen evaluate.emotion
     evaluate.judges
     train train.*
-    studio evaluate evaluate.* bench app_commands trust_commands __main__
+    studio showing evaluate evaluate.* bench app_commands trust_commands __main__
 """.split()
 
 MEDIA_WRITERS = {
