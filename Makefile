@@ -19,23 +19,27 @@ PROBE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info <
 FIND_PYTHON = for p in $(PYTHON) python3.11 python3.12 python3 python; do \
 	if "$$p" -c '$(PROBE)' >/dev/null 2>&1; then echo "$$p"; break; fi; done
 
-.PHONY: help video test app lab bench lint format assets clean
+.PHONY: help video test app lab notebooks bench lint format assets clean
 
 help:
 	@sed -n '1,5s/^# \{0,1\}//p' Makefile
-	@echo "also: make lab | bench | lint | format | clean"
+	@echo "also: make lab | notebooks | bench | lint | format | clean"
 
 video: $(VENV)/ready-core
 	@$(BIN)/vasa speak $(PORTRAIT) $(VOICE) -o $(OUT)
 
 test: $(VENV)/ready-dev
 	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-sanitize-with notebooks/sanitise.cfg notebooks
 
 bench: $(VENV)/ready-core
 	@$(BIN)/vasa bench
 
 lab: $(VENV)/ready-notebooks
-	@$(BIN)/jupyter lab
+	@$(BIN)/jupyter lab notebooks/00_start_here.ipynb
+
+notebooks: $(VENV)/ready-notebooks
+	@$(BIN)/python notebooks/refresh.py
 
 app: $(VENV)/ready-app
 	@$(BIN)/python -m demo
@@ -70,7 +74,7 @@ $(VENV)/ready-core: $(PINS) | $(VENV)/bin/python
 
 $(VENV)/ready-%: $(PINS) | $(VENV)/ready-core
 	@echo "Installing what 'make $(MAKECMDGOALS)' needs besides ..."
-	@$(PIP) -e '.[$(if $(filter dev,$*),dev$(comma)world$(comma)app$(comma)cluster,$*)]'
+	@$(PIP) -e '.[$(if $(filter dev,$*),dev$(comma)world$(comma)app$(comma)cluster$(comma)notebooks,$*)]'
 	@touch $@
 
 comma := ,

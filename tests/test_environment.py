@@ -88,7 +88,7 @@ def third_party_imports(folder: str) -> dict[str, set[str]]:
     return found
 
 
-@pytest.mark.parametrize("folder", ["vasa_core", "demo", "tests", "assets"])
+@pytest.mark.parametrize("folder", ["vasa_core", "demo", "tests", "assets", "notebooks"])
 def test_everything_imported_is_declared(folder):
     core = {name(r) for r in PROJECT["dependencies"]}
     distributions = packages_distributions()

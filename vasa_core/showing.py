@@ -13,6 +13,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -47,7 +48,7 @@ LARGEST_CLIP_BYTES = 400_000
 FIGURES_MIME = "application/vnd.vasa.figures+json"
 """Numbers that a cell shows, beside their table, for whoever compares them with a report (tests/test_notebooks.py)."""
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "figure.figsize": (WIDTH_IN, 3.6),
     "figure.dpi": DPI,
     "figure.constrained_layout.use": True,
@@ -60,7 +61,7 @@ STYLE = {
     "axes.grid": True,
     "grid.color": "#E4E4E4",
     "axes.axisbelow": True,
-    "axes.prop_cycle": mpl.cycler(color=CYCLE),
+    "axes.prop_cycle": f"cycler(color={list(CYCLE)})",
     "lines.linewidth": 2.2,
     "legend.frameon": False,
     "legend.fontsize": 12,
