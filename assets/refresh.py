@@ -25,6 +25,7 @@ ORIGINS = {
     "held_out": "rendered by `vasa_core.evaluate.held_out`, shows nobody",
     "judging": "synthetic voices performed by `vasa_core.train.judges lines`",
     "portraits": "rendered by `vasa_core.world`, shows nobody; see portraits/PORTRAITS.md",
+    "reports": "written by `vasa evaluate face --json` and `vasa evaluate motion --json`",
     "voices": "synthetic voice; synthesiser and command in voices/VOICES.md",
     "weights": "trained by `vasa_core.train`; see MODEL_CARD.md",
 }
