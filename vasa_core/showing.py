@@ -11,6 +11,7 @@ import html
 import io
 import json
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,15 @@ def set_up() -> None:
     torch.set_num_threads(1)  # two threads wait for each other on two cores
     for quiet in ("GLOG_minloglevel", "TF_CPP_MIN_LOG_LEVEL"):
         os.environ.setdefault(quiet, "3")
+    if type(sys.stderr).__module__.startswith("ipykernel"):
+        _silence_native_libraries()
+
+
+def _silence_native_libraries() -> None:
+    """MediaPipe tells every reader which delegate it made; what Python itself says reaches a notebook another way."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
 
 
 def described(figure: Figure, alt: str) -> None:
