@@ -17,6 +17,7 @@ EVENTS = {
     "consent_recorded": "Consent recorded",
     "consent_approved": "Consent approved",
     "consent_expired": "Consent run out",
+    "paper_seen": "Statement looked at",
     "revoked": "Consent taken back",
     "granted": "Leave given",
     "refused": "Refused",

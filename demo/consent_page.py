@@ -158,4 +158,5 @@ def as_json(consent: ConsentView) -> dict[str, Any]:
         "says": STATES.get(consent.state, consent.state), "basis": consent.basis, "portrait": consent.portrait,
         "sentence": consent.sentence, "until": consent.until.isoformat(), "recorded_by": consent.recorded_by,
         "approved_by": consent.approved_by, "mine": consent.mine, "approvable": consent.approvable,
+        "paper": consent.paper,
     }  # fmt: skip

@@ -13,12 +13,13 @@ from demo.device import Device
 from demo.uploads import Uploads
 from vasa_core.errors import BadOption, ConsentRefused
 from vasa_core.trust.accounts import Account, Accounts
-from vasa_core.trust.consent import PURPOSES, ConsentRecord
+from vasa_core.trust.consent import PURPOSES, SIGNED, ConsentRecord
 from vasa_core.trust.registry import Registry
 from vasa_core.trust.schema import portraits, uploads
 from vasa_core.trust.shelf import keep_until
 
 NAME_LETTERS = 80
+SCANS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif")
 AGREED = "This studio may make videos and pictures of my face, until the day named; I can take this back at any time."
 HANDED_IN = "A signed statement of the person shown was handed in; a reviewer compares it with the portrait."
 
@@ -39,6 +40,13 @@ class ConsentView:
     approved_by: str | None
     mine: bool
     approvable: bool
+    paper: str | None
+    """What the signed statement is, where there is one: "text", "picture" or "pdf"."""
+
+
+def paper_kind(path: Path) -> str:
+    """How a signed statement is to be shown: "text", "picture" or "pdf"."""
+    return "pdf" if path.suffix == ".pdf" else "picture" if path.suffix in SCANS else "text"
 
 
 @dataclass(frozen=True)
@@ -87,7 +95,7 @@ class Consents:
             sentence=sentence, basis=record.basis, portrait=record.id, purposes=record.purposes,
             until=record.expires_on, recorded_by=self._name(record.recorded_by),
             approved_by=self._name(record.approved_by) if record.approved_by else None,
-            mine=is_own, approvable=record.state == "pending" and not is_own,
+            mine=is_own, approvable=record.state == "pending" and not is_own, paper=self._paper_kind(record),
         )  # fmt: skip
 
     def picture(self, consent_id: str) -> Path | None:
@@ -99,6 +107,15 @@ class Consents:
         if upload is None or upload.expires_at <= self.registry.clock() or not upload.path.is_file():
             return None
         return upload.path
+
+    def paper(self, consent_id: str) -> Path | None:
+        """The signed statement of a consent; None where there is none (any more)."""
+        upload = self.registry.evidence_upload(consent_id)
+        return upload.path if upload is not None and upload.path.is_file() else None
+
+    def _paper_kind(self, record: ConsentRecord) -> str | None:
+        path = self.paper(record.id) if record.basis == SIGNED else None
+        return None if path is None else paper_kind(path)
 
     def forget_picture(self, consent_id: str) -> None:
         """Lets the next sweep delete the picture of a consent that was taken back."""

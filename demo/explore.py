@@ -39,8 +39,8 @@ STILL_BEFORE = """<div class="vs-screen vs-empty" data-stage="explore"><div clas
 def build(services: Services, tab: gr.Tab) -> None:
     """Three ways to look: hands on one face, several faces, several strengths."""
     with gr.Tabs(elem_classes="vs-inner"):
-        with gr.Tab("One face") as one:
-            _one_face(services, [tab.select, one.select])
+        with gr.Tab("One face"):
+            _one_face(services, tab)
         with gr.Tab("Several faces"):
             _several_faces(services)
         with gr.Tab("Several strengths"):
@@ -50,7 +50,7 @@ def build(services: Services, tab: gr.Tab) -> None:
 # ---- one face -------------------------------------------------------------------------------------------------------
 
 
-def _one_face(services: Services, arrivals: list[Any]) -> None:
+def _one_face(services: Services, tab: gr.Tab) -> None:
     with gr.Row(elem_classes="vs-split"):
         with gr.Column(scale=6, min_width=320, elem_classes="vs-form"):
             with gr.Group(elem_classes="vs-card"):
@@ -75,8 +75,7 @@ def _one_face(services: Services, arrivals: list[Any]) -> None:
     for slider in sliders.values():
         slider.change(show, inputs, stage, api_visibility="private", **quick)
     face.change(show, inputs, stage, api_name="still", **quick)
-    for arrival in arrivals:
-        arrival(show, inputs, stage, api_visibility="private", **quick)
+    tab.select(show, inputs, stage, api_visibility="private", **quick)
     reset.click(lambda: [0] * len(sliders), None, list(sliders.values()), api_visibility="private", **DIRECT)
 
 

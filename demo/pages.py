@@ -79,6 +79,7 @@ Nobody below exists; they are yours to try.</p><div class="vs-faces">{faces}</di
 <label class="vs-field"><span>Password</span>
 <input name="password" type="password" autocomplete="current-password" required></label>
 <button class="vs-button vs-main" type="submit">Sign in</button></form>{_provider(sign_in_with)}</section></div>""",
+        door=True,
     )
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, JSONResponse, Response
 
+from demo.consents import paper_kind
 from demo.limits import Rate
 from demo.security import Refusals
 from demo.services import Services
@@ -23,13 +24,13 @@ from vasa_core.trust.accounts import Account
 
 ID = re.compile(r"[0-9a-f]{32}")
 PRIVATE = {"Cache-Control": "private, no-store"}
-THUMBNAIL_PX = 240
+THUMBNAIL_PX, VIEW_PX, PAPER_PX = 240, 720, 1600
 TOLD_AGAIN_S = 600.0
 """A player fetches one clip in many pieces: the audit hears of it once in this time."""
 
 
 def router(services: Services, refusals: Refusals) -> APIRouter:
-    """/clips, /stills, /uploads and the pictures of consents."""
+    """/clips, /stills, /uploads, and the pictures and papers of consents."""
     routes = APIRouter()
     told = Rate(1, TOLD_AGAIN_S)
 
@@ -68,9 +69,20 @@ def router(services: Services, refusals: Refusals) -> APIRouter:
         return Response(words, media_type="text/vtt", headers=PRIVATE)
 
     @routes.get("/consents/{name}.jpg")
-    async def portrait(request: Request, name: str) -> Response:
+    async def portrait(request: Request, name: str, large: bool = False) -> Response:
         _, path = await mine(request, services.consent_picture, name)
-        return Response(await run_in_threadpool(thumbnail, path), media_type="image/jpeg", headers=PRIVATE)
+        view = await run_in_threadpool(as_jpeg, path, VIEW_PX if large else THUMBNAIL_PX)
+        return Response(view, media_type="image/jpeg", headers=PRIVATE)
+
+    @routes.get("/consents/{name}/paper")
+    async def paper(request: Request, name: str) -> Response:
+        _, path = await mine(request, services.consent_paper, name)
+        kind = paper_kind(path)
+        if kind == "pdf":  # never opened here, nor in our page
+            return FileResponse(path, media_type="application/pdf", headers=PRIVATE, filename=f"{name[:8]}.pdf")
+        if kind == "text":
+            return FileResponse(path, media_type="text/plain; charset=utf-8", headers=PRIVATE)
+        return Response(await run_in_threadpool(as_jpeg, path, PAPER_PX), media_type="image/jpeg", headers=PRIVATE)
 
     @routes.api_route("/stills/{name}.jpg", methods=["GET", "HEAD"])
     async def still(request: Request, name: str) -> Response:
@@ -92,10 +104,10 @@ def first_frame(clip: Path) -> bytes:
     return _as_jpeg(frame.to_image())
 
 
-def thumbnail(picture: Path) -> bytes:
-    """A small view of a portrait, for who looks at its consent."""
+def as_jpeg(picture: Path, most_px: int) -> bytes:
+    """A view of a portrait or a scanned paper, no side longer than this, for who looks at the consent."""
     small = Image.fromarray(load_picture(picture))
-    small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
+    small.thumbnail((most_px, most_px))
     return _as_jpeg(small)
 
 

@@ -274,10 +274,13 @@ class Services:
         return self.consent_book.view(account, self.registry.approve(consent_id, account.id))
 
     def revoke(self, account: Account, consent_id: str, why: str = "") -> ConsentView:
-        """Takes a consent back, at once: who recorded it, who may use it, or an administrator."""
+        """Takes a consent back, at once: who recorded it, who may use it, or an administrator.
+
+        A reviewer turns down what waits for one.
+        """
         record = self.registry.consent(consent_id)
         if account.id not in (record.recorded_by, record.granted_to):
-            self._check_role(account, "administrator")
+            self._check_role(account, "reviewer" if record.state == "pending" else "administrator")
         revoked = self.registry.revoke(consent_id, account.id, why.strip()[:500])
         self.consent_book.forget_picture(consent_id)
         return self.consent_book.view(account, revoked)
@@ -301,12 +304,21 @@ class Services:
 
     def consent_picture(self, account: Account, consent_id: str) -> Path:
         """The picture a consent is about, for those who may see the consent."""
-        if consent_id not in {view.id for view in self.consents(account)}:
-            raise ClipRefused("There is no such picture for you.")
-        path = self.consent_book.picture(consent_id)
+        path = self.consent_book.picture(consent_id) if consent_id in self._visible_consents(account) else None
         if path is None:
             raise ClipRefused("There is no such picture for you.")
         return path
+
+    def consent_paper(self, account: Account, consent_id: str) -> Path:
+        """The signed statement of a consent, for those who may see the consent; every look is in the audit."""
+        path = self.consent_book.paper(consent_id) if consent_id in self._visible_consents(account) else None
+        if path is None:
+            raise ClipRefused("There is no such statement for you.")
+        self.registry.audit.append("paper_seen", account.id, consent=consent_id)
+        return path
+
+    def _visible_consents(self, account: Account) -> set[str]:
+        return {view.id for view in self.consents(account)}
 
     def trail(self, account: Account, newest: int = 200, like: str = "") -> list[Entry]:
         """The newest entries of the audit, the newest first; those in which a word stands, where one is given."""

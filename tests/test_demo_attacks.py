@@ -532,10 +532,12 @@ def test_a_consent_cannot_be_used_by_others_for_others_or_again(demo_house, anna
     consent = rita.post("/consent/statement", json=asked).json()["id"]
     assert mallory.post(f"/consents/{consent}/approve", json={}).status_code == 403
     assert mallory.post(f"/consents/{consent}/revoke", json={"why": ""}).status_code == 403
+    assert mallory.get(f"/consents/{consent}/paper").status_code == 404
     assert rolf.post("/consent/statement", json=asked).status_code == 400, "somebody else's uploads"
     anna.post(f"/consents/{consent}/approve", json={})
     clip = {"portrait": consent, "voice": "english"}
     assert rolf.post("/jobs", json=clip).status_code == 403, "it was given to rita"
+    assert rolf.post(f"/consents/{consent}/revoke", json={"why": ""}).status_code == 403, "what stands is not his"
     assert mallory.post("/jobs", json=clip).status_code == 403
     assert mallory.get(f"/consents/{consent}.jpg").status_code == 404
     begun = rita.post("/consent/begin").json()

@@ -245,6 +245,14 @@ def test_consent_is_refused_given_used_and_taken_back(demo_house, anna, rita):
     consent = handed_in.json()["id"]
     asked = {"portrait": consent, "upload": rita.upload(voice(0.5), "sound").json()["upload"], **QUICK}
 
+    paper = anna.get(f"/consents/{consent}/paper")
+    assert paper.text == "I agree to be animated by this studio. Signed: M."
+    assert paper.headers["content-type"] == "text/plain; charset=utf-8"
+    seen = list(demo_house.registry().audit.entries(event="paper_seen"))
+    assert [entry.facts["consent"] for entry in seen][-1:] == [consent]
+    (told,) = [each for each in anna.get("/consents").json() if each["id"] == consent]
+    assert told["paper"] == "text" and told["approvable"]
+
     waits = rita.post("/jobs", json=asked)
     assert waits.status_code == 403 and "approval" in waits.json()["detail"]
     assert rita.post(f"/consents/{consent}/approve", json={}).status_code == 403, "nobody approves what they recorded"
@@ -262,6 +270,24 @@ def test_consent_is_refused_given_used_and_taken_back(demo_house, anna, rita):
     assert rita.get(address, headers={"Range": "bytes=0-9"}).status_code in (403, 404)
     again = rita.post("/jobs", json=asked)
     assert again.status_code == 403 and demo_house.registry().audit.verify().sound
+
+
+def test_a_reviewer_sees_each_kind_of_paper_and_may_turn_it_down(demo_house, anna, rita):
+    papers = {"pdf": b"%PDF-1.4 signed", "picture": stranger(), "text": b"Yes, I agree."}
+    portrait, until = rita.upload(stranger(), "picture").json()["upload"], str(date.today() + timedelta(9))
+    answers = {}
+    for kind, content in papers.items():
+        asked = {"portrait": portrait, "statement": rita.upload(content, "document").json()["upload"]}
+        portrait = rita.upload(stranger(), "picture").json()["upload"]
+        handed_in = rita.post("/consent/statement", json={**asked, "name": kind, "until": until}).json()
+        assert handed_in["paper"] == kind
+        answers[kind] = rita.get(f"/consents/{handed_in['id']}/paper")
+        rolf = demo_house.browser("rolf")
+        assert rolf.get(f"/consents/{handed_in['id']}/paper").content == answers[kind].content
+        assert rolf.post(f"/consents/{handed_in['id']}/revoke", json={"why": "not signed"}).json()["state"] == "revoked"
+    assert answers["pdf"].content == papers["pdf"] and "attachment" in answers["pdf"].headers["content-disposition"]
+    assert answers["picture"].headers["content-type"] == "image/jpeg"
+    assert answers["text"].content == papers["text"]
 
 
 # ---- signing in through a provider --------------------------------------------------------------------------------

@@ -54,8 +54,28 @@ class Audit extends HTMLElement {
       el("div", {}, el("b", {}, consent.name), el("i", {}, basis.filter(Boolean).join(" · "))),
       el("span", { class: `vs-state ${mood}` }, consent.says),
       el("div", { class: "vs-row-actions" },
-        consent.approvable ? el("button", { type: "button", class: "vs-button vs-main", "aria-label": `Approve ${consent.name}`, onclick: () => this.act(`/consents/${consent.id}/approve`) }, "Approve") : null,
-        ["approved", "pending"].includes(consent.state) && (consent.mine || this.role === "administrator") ? el("button", { type: "button", class: "vs-button vs-danger", "aria-label": `Take back the consent of ${consent.name}`, onclick: () => this.ask(consent) }, "Take back") : null));
+        consent.approvable || consent.paper ? el("button", { type: "button", class: `vs-button ${consent.approvable ? "vs-main" : ""}`, "aria-label": `Review the consent of ${consent.name}`, onclick: () => this.review(consent) }, "Review") : null,
+        ["approved", "pending"].includes(consent.state) && (consent.mine || consent.approvable || this.role === "administrator") ? el("button", { type: "button", class: "vs-button vs-danger", "aria-label": `Take back the consent of ${consent.name}`, onclick: () => this.ask(consent) }, "Take back") : null));
+  }
+
+  // Portrait and paper side by side: nobody says yes to what they have not seen.
+  async review(consent) {
+    const answers = [el("button", { class: "vs-button", value: "" }, consent.approvable ? "Not now" : "Close")];
+    if (consent.approvable) answers.push(el("button", { class: "vs-button vs-main", value: "yes" }, `Approve ${consent.name}`));
+    const dialog = el("dialog", { class: "vs-dialog vs-wide-dialog", "aria-labelledby": "review-title" },
+      el("form", { method: "dialog" },
+        el("h2", { id: "review-title" }, `The consent of ${consent.name}`),
+        el("p", {}, consent.approvable ? "Does this paper come from the person shown, and does it say yes to this studio?" : consent.sentence),
+        el("div", { class: "vs-evidence" },
+          el("img", { src: `/consents/${consent.id}.jpg?large=1`, alt: `The portrait of ${consent.name}` }),
+          await paper(consent)),
+        el("div", { class: "vs-row-actions" }, ...answers)));
+    dialog.addEventListener("close", () => {
+      dialog.remove();
+      if (dialog.returnValue === "yes") this.act(`/consents/${consent.id}/approve`);
+    });
+    this.append(dialog);
+    dialog.showModal();
   }
 
   ask(consent) {
@@ -93,9 +113,10 @@ class Audit extends HTMLElement {
     const search = el("input", { type: "search", value: this.like, placeholder: "A name, an event or an id" });
     const form = el("form", { class: "vs-search", onsubmit: (event) => { event.preventDefault(); this.like = search.value; this.load(); } },
       el("label", {}, el("span", { class: "vs-spoken" }, "Search the log"), search), el("button", { class: "vs-button" }, "Search"));
-    const head = el("thead", {}, el("tr", {}, ...["No.", "When", "What", "Who", "About"].map((name) => el("th", { scope: "col" }, name))));
+    // Roles by name: on a phone the rows are no table to the eye, and browsers would not call them one.
+    const head = el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, ...["No.", "When", "What", "Who", "About"].map((name) => el("th", { scope: "col", role: "columnheader" }, name))));
     const rows = entries.map((entry) => this.entryRow(entry));
-    const table = entries.length ? el("div", { class: "vs-scroll", tabindex: 0, role: "region", "aria-label": "Log" }, el("table", {}, head, el("tbody", {}, ...rows))) : el("p", { class: "vs-soft" }, "No entry fits.");
+    const table = entries.length ? el("div", { class: "vs-scroll", tabindex: 0, role: "region", "aria-label": "Log" }, el("table", { role: "table" }, head, el("tbody", { role: "rowgroup" }, ...rows))) : el("p", { class: "vs-soft" }, "No entry fits.");
     const hadFocus = this.log.contains(document.activeElement);
     this.log.replaceChildren(el("h2", { id: "audit-log" }, "Log"), badge, form, table);
     if (hadFocus) search.focus();
@@ -103,8 +124,19 @@ class Audit extends HTMLElement {
 
   entryRow({ number, at, event, kind, actor, facts }) {
     const about = Object.entries(facts).map(([name, value]) => `${name.replaceAll("_", " ")} ${value.length > 20 ? value.slice(0, 12) + "…" : value}`).join(", ");
-    return el("tr", {}, el("td", {}, number), el("td", {}, new Date(at).toLocaleString()), el("td", { class: REFUSED.has(kind) ? "vs-bad" : null }, event), el("td", {}, actor), el("td", {}, about));
+    const cells = [number, new Date(at).toLocaleString(), event, actor, about];
+    return el("tr", { class: REFUSED.has(kind) ? "vs-bad" : null, role: "row" }, ...cells.map((value) => el("td", { role: "cell" }, value)));
   }
+}
+
+// The signed statement as it can be shown; its text is only ever set as text.
+async function paper(consent) {
+  const address = `/consents/${consent.id}/paper`;
+  if (consent.paper === "picture") return el("img", { src: address, alt: "The signed statement" });
+  if (consent.paper === "pdf") return el("p", {}, el("a", { class: "vs-button", href: address, download: true }, "Download the signed statement (PDF)"));
+  if (consent.paper !== "text") return el("p", {}, "No paper is kept here.");
+  const answer = await fetch(address);
+  return el("pre", { tabindex: 0, role: "region", "aria-label": "The signed statement" }, answer.ok ? await answer.text() : "The paper cannot be read now; try again.");
 }
 
 customElements.define("vs-audit", Audit);

@@ -56,9 +56,15 @@ class Live extends HTMLElement {
   }
 
   wish(event) {
-    if (event.target.type === "range") event.target.closest("label").querySelector("output").textContent = event.target.value;
+    if (event.target.type === "range") this.showValue(event.target);
     if (event.target.name === "live-source") this.showSource();
     if (this.socket?.readyState === WebSocket.OPEN && this.running) this.socket.send(JSON.stringify({ controls: this.wishes() }));
+  }
+
+  showValue(slider) {
+    const { value, min, max } = slider;
+    slider.closest("label").querySelector("output").textContent = value;
+    slider.style.setProperty("--range_progress", `${(100 * (value - min)) / (max - min)}%`);
   }
 
   showSource() {
