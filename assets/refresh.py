@@ -22,6 +22,7 @@ file changes; `tests/test_assets.py` compares. Nothing here shows or imitates a 
 |---|---|---|---|
 """
 ORIGINS = {
+    "ablations": "trained by `vasa_core.train.encoders` without some losses; see ablated_encoders.py",
     "held_out": "rendered by `vasa_core.evaluate.held_out`, shows nobody",
     "judging": "synthetic voices performed by `vasa_core.train.judges lines`",
     "portraits": "rendered by `vasa_core.world`, shows nobody; see portraits/PORTRAITS.md",
@@ -31,7 +32,7 @@ ORIGINS = {
 }
 LICENCE = "Apache-2.0"
 PICTURES = (".png", ".jpg", ".webp")
-NOT_ASSETS = ("ablations.py", "refresh.py", "teaser.py", "portraits/cast.json")
+NOT_ASSETS = ("ablated_encoders.py", "ablations.py", "refresh.py", "teaser.py", "portraits/cast.json")
 
 
 def files() -> list[Path]:

@@ -10,7 +10,7 @@ from vasa_core.pictures import load_picture
 from vasa_core.trust.consent import grant_for, pixels_sha256
 
 ASSETS = REPOSITORY / "assets"
-NOT_ASSETS = {"ablations.py", "refresh.py", "teaser.py", "portraits/cast.json"}
+NOT_ASSETS = {"ablated_encoders.py", "ablations.py", "refresh.py", "teaser.py", "portraits/cast.json"}
 LARGEST_WEIGHTS_BYTES = 60_000_000
 
 
