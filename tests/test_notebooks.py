@@ -52,8 +52,17 @@ def outputs(notebook: NotebookNode) -> list[NotebookNode]:
     return [output for cell in notebook.cells for output in cell.get("outputs", [])]
 
 
+SHOWN_IN_WORDS = ("described", "clip")
+
+
 def lines_of_code(cell: str) -> list[str]:
-    return [line for line in cell.splitlines() if line.strip() and not line.strip().startswith("#")]
+    """Lines of a cell that compute: no comments, and a figure's description in words counts as the line it ends."""
+    words: set[int] = set()
+    for node in ast.walk(ast.parse(cell)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in SHOWN_IN_WORDS:
+            words |= set(range(node.lineno, node.end_lineno or node.lineno))
+    lines = enumerate(cell.splitlines(), 1)
+    return [line for at, line in lines if line.strip() and not line.strip().startswith("#") and at not in words]
 
 
 # --------------------------------------------------------------------------- form

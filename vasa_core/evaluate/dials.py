@@ -47,14 +47,14 @@ def sweeps(bench: Bench, heard: Sequence[Heard], bar: tqdm) -> Findings:
     tables: dict[str, list[list[float]]] = {"steps": [], "audio_guidance": [], "gaze_guidance": []}
     holding = []
     for steps in STEPS:
-        row = _summary(bench.spoken(heard, Controls(steps=steps), (7,), bar), truths)
+        row = summary(bench.spoken(heard, Controls(steps=steps), (7,), bar), truths)
         tables["steps"].append([float(steps), *row.values()])
         holding.append(row)
     for guidance in AUDIO_GUIDANCE:
-        row = _summary(bench.spoken(heard, Controls(guidance_audio=guidance), (7,), bar), truths)
+        row = summary(bench.spoken(heard, Controls(guidance_audio=guidance), (7,), bar), truths)
         tables["audio_guidance"].append([guidance, *row.values()])
     for guidance in GAZE_GUIDANCE:
-        tables["gaze_guidance"].append([guidance, _gaze_error(bench, heard, guidance, bar)])
+        tables["gaze_guidance"].append([guidance, gaze_error(bench, heard, guidance, bar)])
     lips, eyes = ([row[1] for row in tables[name]] for name in ("audio_guidance", "gaze_guidance"))
     figures = [
         Figure(name="ten_over_fifty_steps", what="figures of motion at 10 steps within 10 % of those at 50, share",
@@ -71,7 +71,7 @@ SUMMARY = ("S_C ratio", "CAPP ratio", "ΔP ratio", "closures", "closed in pauses
 """What each row of the sweeps holds, after the dial's own number."""
 
 
-def _summary(ours: Sequence[Judged], truths: Sequence[Judged]) -> dict[str, float]:
+def summary(ours: Sequence[Judged], truths: Sequence[Judged]) -> dict[str, float]:
     """The figures of the sweeps, in the order of `SUMMARY`."""
     figures = {f.name: f.ours.value for part in (lips, head) for f in part(ours, truths).figures}
     everything = pooled([c.clip for c in with_words(ours)])
@@ -94,7 +94,7 @@ def _held(few: Mapping[str, float], many: Mapping[str, float]) -> float:
     return float(np.mean(held))
 
 
-def _gaze_error(bench: Bench, heard: Sequence[Heard], guidance: float, bar: tqdm) -> float:
+def gaze_error(bench: Bench, heard: Sequence[Heard], guidance: float, bar: tqdm) -> float:
     """Mean angle between the asked gaze and the motion's own main gaze."""
     asked = [radians(gaze_deg) for gaze_deg in GAZES_DEG]
     jobs = [
