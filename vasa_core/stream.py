@@ -19,7 +19,7 @@ from vasa_core.controls import GAZE_LIMIT_RAD, ControlCurve, Controls, constant
 from vasa_core.geometry import CAMERA_DISTANCE_CM
 from vasa_core.latents import MOTION, POSE, Motion
 from vasa_core.motion import CONDITIONS, TRANSLATION_Z, Conditions, MotionTransformer
-from vasa_core.sampler import guided, held, sample
+from vasa_core.sampler import guided, held, sample_multistep
 
 LOOKAHEAD = 8
 """Frames (0.32 s) heard beyond those emitted: lips and jaw prepare 120 to 200 ms before the voice."""
@@ -155,7 +155,7 @@ def _denoised_window(
     guidance = {"audio": wish.guidance_audio, "gaze": wish.guidance_gaze}
     expected = torch.nn.functional.pad(model.standardised(ahead), (0, 0, 0, window - ahead.shape[1]))
     denoiser = held(guided(model.answering(conditions), guidance), expected, weight)
-    return model.restored(sample(denoiser, noise, wish.steps))
+    return model.restored(sample_multistep(denoiser, noise, wish.steps))
 
 
 def _as_wished(made: Float[Tensor, "frame motion=56"], wishes: list[Controls]) -> Float[Tensor, "frame motion=56"]:
