@@ -145,3 +145,32 @@ def test_what_no_report_knows_is_refused(tmp_path):
         showing.beside_report("motion", {"nonsense": 1.0}, kept(tmp_path))
     with pytest.raises(BadOption, match="vasa evaluate face"):
         showing.report("face", tmp_path)
+
+
+def test_a_portrait_that_is_not_moved_is_shown_as_it_is():
+    import torch
+
+    from vasa_core import assets
+    from vasa_core.studio import Studio
+
+    studio = Studio()
+    portrait = studio.portrait(assets.FOLDER / "portraits" / "mei.png")
+    moments = torch.zeros(2, 56)
+    moments[0, 1] = 0.3
+    turned, rest = showing.stills(studio, portrait, moments, size=512)
+    assert turned.shape == rest.shape == (512, 512, 3)
+    apart = [np.abs(still.astype(float) - portrait.crop).mean() for still in (rest, turned)]
+    assert apart[0] < 0.5 < 4 < apart[1], "the second has its hair at rest although the first was turned"
+
+
+def test_a_sweep_draws_what_is_known_and_no_more():
+    from vasa_core.evaluate.dials import PAPER
+
+    ours = {0.0: {"S_C ratio": 0.8, "closures": 0.5}, 1.0: {"S_C ratio": 0.9, "closures": 0.7}}
+    figure = showing.sweep(("S_C ratio", "closures"), ours, {1.0: PAPER[1.0, 1.0, 50]}, "λ_A")
+    lines = {(at, line.get_label()): line.get_ydata() for at, axes in enumerate(figure.axes) for line in axes.lines}
+    assert list(lines[0, "ours"]) == [0.8, 0.9]
+    assert list(lines[0, "paper"]) == [pytest.approx(8.218 / 7.192)]
+    assert list(lines[1, "ours"]) == [0.5, 0.7]
+    assert list(lines[1, "paper"]) == []
+    plt.close(figure)

@@ -19,10 +19,15 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
+from torch import Tensor
 
 from vasa_core.assets import FOLDER
 from vasa_core.errors import BadOption, MissingExtra
+from vasa_core.latents import Motion
+from vasa_core.portrait import Portrait
+from vasa_core.render import render_frames
+from vasa_core.studio import Studio
 from vasa_core.trust.label import label_for
 from vasa_core.trust.release import Released
 
@@ -30,6 +35,7 @@ try:
     import matplotlib as mpl
     from IPython.display import display
     from matplotlib import pyplot as plt
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 except ModuleNotFoundError:
     raise MissingExtra("Figures need matplotlib and IPython: install this package's extra 'notebooks'.") from None
@@ -142,6 +148,37 @@ def _shrunk(picture: Picture, cell_px: int) -> Picture:
     scale = min(1.0, cell_px / max(picture.shape[:2]))
     height, width = (round(side * scale) for side in picture.shape[:2])
     return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def stills(studio: Studio, portrait: Portrait, moments: Sequence[Tensor] | Tensor, size: int = 256) -> list[Picture]:
+    """A portrait at single moments of motion, each with its hair at rest; moments are packed motion [moment, 56]."""
+    motion = Motion.unpacked(torch.stack(list(moments)))
+    one_a_second = render_frames(portrait, [motion], studio.surface, size, studio.face_networks, fps=1)
+    return list(one_a_second)
+
+
+def cloud(place: Axes, points: Float[Tensor, "point 2"], title: str, **style: Any) -> None:
+    """Points in the plane, standardised, seen always through the same window."""
+    place.scatter(*points.numpy().T, **{"s": 3, "color": INK, "zorder": 3, **style})
+    place.set(title=title, xlim=(-2.6, 2.6), ylim=(-2.6, 2.6), aspect="equal", xticks=[], yticks=[])
+
+
+def sweep(
+    names: Sequence[str],
+    ours: Mapping[float, Mapping[str, float]],
+    papers: Mapping[float, Mapping[str, float]],
+    dial: str,
+) -> Figure:
+    """One panel a figure, each over the truth's: what a dial does here, and in the paper where it tells."""
+    figure, axes = plt.subplots(1, len(names), figsize=(WIDTH_IN, 3.2), sharey=True)
+    for place, name in zip(axes, names, strict=True):
+        place.axhline(1, color=PALE, lw=1.2)
+        for rows, label, style in ((ours, "ours", "o-"), (papers, "paper", "s--")):
+            told = {at: row[name] for at, row in rows.items() if name in row}
+            place.plot(list(told), list(told.values()), style, label=label)
+        place.set(title=name.replace("ratio", "over the truth's"), xlabel=dial, xticks=list(ours))
+    axes[0].legend()
+    return figure
 
 
 def clip(released: Released, alt: str, width: int = 320) -> None:

@@ -23,6 +23,20 @@ STEPS = (5, 10, 20, 50)
 AUDIO_GUIDANCE = (0.0, 0.5, 1.0, 2.0)
 GAZE_GUIDANCE = (0.0, 0.5, 1.0, 2.0)
 
+PAPER = {
+    (audio, gaze, steps): {"S_C ratio": s_c / 7.192, "CAPP ratio": capp / 0.559, "ΔP ratio": dp / 0.405, "E_g": e_g}
+    for audio, gaze, steps, s_c, capp, dp, e_g in (
+        (0.0, 0.0, 50, 7.087, 0.414, 0.291, 5.730),
+        (0.0, 1.0, 50, 7.134, 0.421, 0.290, 5.329),
+        (0.0, 2.0, 50, 7.108, 0.414, 0.298, 5.064),
+        (0.5, 1.0, 50, 7.957, 0.465, 0.316, 5.253),
+        (1.0, 1.0, 50, 8.218, 0.474, 0.342, 5.333),
+        (2.0, 1.0, 50, 8.295, 0.455, 0.395, 5.531),
+        (0.5, 1.0, 10, 8.293, 0.523, 0.243, 5.469),
+    )
+}
+"""The paper's table 5 by (λ_A, λ_g, steps), over its row "Real"; its judges, people and pictures are not ours."""
+
 
 def speed(bench: Bench, heard: Heard, tries: int = 5) -> Findings:
     """Milliseconds for a window of 2 s with the default controls, with one thread or two, whichever is quicker."""
