@@ -106,6 +106,11 @@ def _face(services: Services, app: gr.Blocks) -> dict[str, gr.components.Compone
         source, [cast_part, people_part, own_part, other_part], api_visibility="private",
         **DIRECT,
     )  # fmt: skip
+
+    def allowed(request: gr.Request) -> Any:
+        return gr.update(visible=services.account(request).role in ("reviewer", "administrator"))
+
+    app.load(allowed, None, source, api_visibility="private", **DIRECT)  # viewers have our own cast
     return {"source": source, "cast": cast, "person": person}
 
 

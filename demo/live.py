@@ -92,7 +92,7 @@ def _radios(name: str, choices: list[tuple[str, str]], chosen: str, kind: str, l
 def _slider(name: str, label: str, low: float, high: float, step: float, start: float) -> str:
     share = 100 * (start - low) / (high - low)
     return (
-        f'<label class="vs-range"><span>{label}</span><output>{start:g}</output>'
+        f'<label class="vs-range"><span>{label}</span><b aria-hidden="true">{start:g}</b>'
         f'<input type="range" name="{name}" min="{low:g}" max="{high:g}" step="{step:g}" value="{start:g}"'
         f' style="--range_progress: {share:g}%"></label>'
     )

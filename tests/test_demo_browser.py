@@ -471,6 +471,9 @@ def test_a_face_speaks_along_with_the_microphone(studio):
         "canvas => [...canvas.getContext('2d').getImageData(canvas.width / 2, canvas.height / 2, 1, 1).data]"
     )
     assert sum(picture[:3]) > 60, "somebody is to be seen"
+    looks = live.get_by_label("Looks left or right (°)")
+    looks.fill("12")  # whoever cannot see the slider finds it by its name
+    expect(looks).to_have_value("12")
     live.get_by_role("button", name="Stop").click()
     expect(live.get_by_role("button", name="Start")).to_be_visible()
 

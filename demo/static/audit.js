@@ -50,12 +50,12 @@ class Audit extends HTMLElement {
     const mood = { approved: "vs-right", pending: "vs-heed" }[consent.state] ?? "vs-off";
     const basis = [consent.basis, `recorded by ${consent.recorded_by}`, consent.approved_by && `approved by ${consent.approved_by}`, `until ${consent.until}`];
     return el("li", {},
-      el("img", { src: `/consents/${consent.id}.jpg`, alt: "", width: 56, height: 56, loading: "lazy" }),
+      stands(consent) ? el("img", { src: `/consents/${consent.id}.jpg`, alt: "", width: 56, height: 56, loading: "lazy" }) : el("span", { class: "vs-thumb" }),
       el("div", {}, el("b", {}, consent.name), el("i", {}, basis.filter(Boolean).join(" · "))),
       el("span", { class: `vs-state ${mood}` }, consent.says),
       el("div", { class: "vs-row-actions" },
         consent.approvable || consent.paper ? el("button", { type: "button", class: `vs-button ${consent.approvable ? "vs-main" : ""}`, "aria-label": `Review the consent of ${consent.name}`, onclick: () => this.review(consent) }, "Review") : null,
-        ["approved", "pending"].includes(consent.state) && (consent.mine || consent.approvable || this.role === "administrator") ? el("button", { type: "button", class: "vs-button vs-danger", "aria-label": `Take back the consent of ${consent.name}`, onclick: () => this.ask(consent) }, "Take back") : null));
+        stands(consent) && (consent.mine || consent.approvable || this.role === "administrator") ? el("button", { type: "button", class: "vs-button vs-danger", "aria-label": `Take back the consent of ${consent.name}`, onclick: () => this.ask(consent) }, "Take back") : null));
   }
 
   // Portrait and paper side by side: nobody says yes to what they have not seen.
@@ -67,7 +67,7 @@ class Audit extends HTMLElement {
         el("h2", { id: "review-title" }, `The consent of ${consent.name}`),
         el("p", {}, consent.approvable ? "Does this paper come from the person shown, and does it say yes to this studio?" : consent.sentence),
         el("div", { class: "vs-evidence" },
-          el("img", { src: `/consents/${consent.id}.jpg?large=1`, alt: `The portrait of ${consent.name}` }),
+          stands(consent) ? el("img", { src: `/consents/${consent.id}.jpg?large=1`, alt: `The portrait of ${consent.name}` }) : el("p", {}, "The portrait is no longer kept."),
           await paper(consent)),
         el("div", { class: "vs-row-actions" }, ...answers)));
     dialog.addEventListener("close", () => {
@@ -127,6 +127,11 @@ class Audit extends HTMLElement {
     const cells = [number, new Date(at).toLocaleString(), event, actor, about];
     return el("tr", { class: REFUSED.has(kind) ? "vs-bad" : null, role: "row" }, ...cells.map((value) => el("td", { role: "cell" }, value)));
   }
+}
+
+// What has ended keeps no portrait.
+function stands({ state }) {
+  return state === "approved" || state === "pending";
 }
 
 // The signed statement as it can be shown; its text is only ever set as text.

@@ -50,7 +50,10 @@ class Consent extends HTMLElement {
 
   // ---- me ----------------------------------------------------------------------------------------------------------
 
+  // A portrait that cannot be taken is refused before anybody speaks.
   async open() {
+    const [portrait] = this.form.elements.portrait.files;
+    this.portrait = portrait ? await upload(portrait, "picture") : null;
     const { phrase, evidence } = await post("/consent/begin", {});
     try {
       this.stream = await navigator.mediaDevices.getUserMedia({ video: { width: 1280, height: 960 }, audio: { channelCount: 1 } });
@@ -79,10 +82,10 @@ class Consent extends HTMLElement {
     const taken = await film.stop();
     this.close();
     this.tell("", "Looking and listening.");
-    const { name, until, portrait } = this.form.elements;
+    const { name, until } = this.form.elements;
     const capture = { evidence: this.evidence, name: name.value, until: until.value };
     this.evidence = null;
-    capture.portrait = await upload(portrait.files[0] ?? picture, "picture", portrait.files[0]?.name ?? "still.jpg");
+    capture.portrait = this.portrait ?? await upload(picture, "picture", "still.jpg");
     capture.video = await upload(taken, "capture", "capture");
     this.done(await post("/consent/finish", capture));
   }

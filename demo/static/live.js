@@ -63,7 +63,7 @@ class Live extends HTMLElement {
 
   showValue(slider) {
     const { value, min, max } = slider;
-    slider.closest("label").querySelector("output").textContent = value;
+    slider.closest("label").querySelector("b").textContent = value;
     slider.style.setProperty("--range_progress", `${(100 * (value - min)) / (max - min)}%`);
   }
 
