@@ -1,17 +1,13 @@
-"""Refinement: known blends, known volumes, and the fast twins against the plain ones."""
+"""Refinement: known blends, bounds and volumes."""
 
-import cv2
 import numpy as np
 import pytest
 import torch
 
 from vasa_core.errors import MissingWeights
-from vasa_core.mending import CANONICAL, UNIT_FROM_TENTH, enlarged, find, put_together
 from vasa_core.refinement import (
     FEATURES,
     VOLUME,
-    VOLUME_HIGH_CM,
-    VOLUME_LOW_CM,
     Answer,
     Appearance,
     FaceNetworks,
@@ -19,11 +15,10 @@ from vasa_core.refinement import (
     Seen,
     bounded,
     composed,
-    found_at,
     load_networks,
     shares,
 )
-from vasa_core.sight import CANONICAL_CM, COARSE, FINE, MOVED_PX
+from vasa_core.sight import COARSE, FINE, MOVED_PX
 from vasa_core.train.face import save_networks
 
 WARPED, UNMOVED, PAINTED = range(3)
@@ -87,21 +82,6 @@ def test_what_is_drawn_between_lips_and_lids_stays(opening):
         assert said.gain[..., 3:5, 3:5].abs().max() == 0
 
 
-def test_the_volume_gives_back_what_lies_at_a_place():
-    sides = zip(VOLUME_LOW_CM, VOLUME_HIGH_CM, VOLUME[::-1], strict=True)
-    x, y, z = (torch.linspace(low, high, n) for low, high, n in sides)
-    deep, high, wide = torch.meshgrid(z, y.flip(0), x, indexing="ij")
-    volume = torch.stack([wide, high, deep])[None]  # each voxel holds its own place
-    places = torch.tensor([[1.0, 2.0, 3.0], [-9.0, -12.5, 13.0], [0.0, 0.0, -8.0]])
-    found = found_at(volume, places.T.reshape(1, 3, 1, 3) / CANONICAL_CM)
-    torch.testing.assert_close(found[0, :, 0].T, places, atol=1e-3, rtol=0)
-    coarse = (places.T.reshape(3, 1, 3) / CANONICAL_CM).numpy()
-    again = np.zeros((1, 3, 3), np.float32)
-    find(np.ascontiguousarray(volume[0].permute(1, 2, 3, 0).numpy()), coarse, *UNIT_FROM_TENTH, again)
-    assert np.abs(again[0] - places.numpy()).max() < 1e-3
-    assert [COARSE[k] for k in range(*CANONICAL.indices(12))] == ["canonical x", "canonical y", "canonical z"]
-
-
 def test_features_are_lifted_where_the_portrait_shows_them():
     depth = torch.full((1, 1, 128, 128), 5.0)
     seen = Seen(
@@ -120,25 +100,6 @@ def test_features_are_lifted_where_the_portrait_shows_them():
     assert lifted[-1][near & inside].min() > 0.75
     assert lifted[-1][far].max() < 1e-3
     torch.testing.assert_close(lifted[0], lifted[-1])  # features of one everywhere are lifted as the weight itself
-
-
-def test_the_fast_blend_is_the_plain_one():
-    rng = np.random.default_rng(0)
-    smooth = [cv2.GaussianBlur(rng.normal(size=(64, 64, n)).astype(np.float32), (0, 0), 3) * 6 for n in (2, 3)]
-    flow, gain = smooth[0].reshape(64, 64, 2), 0.2 * smooth[1]
-    share = torch.softmax(torch.from_numpy(rng.normal(size=(1, 3, 512, 512)).astype(np.float32)), 1)
-    painted = rng.uniform(-1, 1, (512, 512, 3)).astype(np.float32)
-    warped, portrait = (rng.integers(0, 256, (512, 512, 3), dtype=np.uint8) for _ in range(2))
-    first = lambda x: torch.from_numpy(np.ascontiguousarray(np.moveaxis(x, -1, 0)))[None]  # noqa: E731
-    free = torch.ones(1, 1, 512, 512)
-    planes_told = {"painted": first(painted), "flow": first(flow), "gain": first(gain)}
-    told = Answer(logits=share.log(), **planes_told, unmoved_within=free, painted_within=free)
-    plain = composed(told, *(first(x.astype(np.float32)) / 127.5 - 1 for x in (warped, portrait)))[0]
-    fast = np.empty_like(warped)
-    planes = share[0].permute(1, 2, 0).numpy(), painted, enlarged(flow), np.exp(enlarged(gain))
-    put_together(warped, portrait, *(np.ascontiguousarray(p) for p in planes), fast)
-    expected = ((plain[0].permute(1, 2, 0).numpy() + 1) * 127.5).clip(0, 255)
-    assert np.abs(expected - fast).max() < 1.5
 
 
 def test_the_network_costs_less_than_six_gflop():

@@ -1,26 +1,53 @@
 """The refinement network at work: one warped frame and its sight in, the mended frame at full resolution out.
 
-The network sees 256 pixels; what it answers is enlarged and the blend done at 512, so the portrait's own pixels keep
+The network sees 256 pixels; what it says is enlarged and the blend done at 512, so the portrait's own pixels keep
 their sharpness.
 """
 
 from __future__ import annotations
 
-from typing import no_type_check
+from dataclasses import dataclass
 
 import cv2
-import numba
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
-from vasa_core.landmarks import CROP_PX
+from vasa_core.blending import (
+    BLEND,
+    LIGHT,
+    LIGHT_PX,
+    UNIT_FROM_TENTH,
+    apply,
+    bound,
+    carry,
+    drawn_in,
+    find,
+    head_within,
+    hear,
+    put_together,
+    tell,
+    told_of_portrait,
+)
 from vasa_core.portrait import Portrait
-from vasa_core.refinement import VOLUME_HIGH_CM, VOLUME_LOW_CM, FaceNetworks, Seen, bounded, shares
-from vasa_core.sight import CANONICAL_CM, COARSE_PX, FINE_PX, Sight
+from vasa_core.refinement import FaceNetworks, Seen
+from vasa_core.sight import FINE_PX, MOVED_PX, Sight
 
 CANONICAL = slice(2, 5)
 """The coarse planes that hold the canonical place."""
+
+MOVED = slice(0, 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """The network's word on one frame, each kind with the bounds that geometry set it; planes as in `blending`."""
+
+    sight: Sight
+    blend: Float[np.ndarray, "blend=5 256 256"]
+    within: Float[np.ndarray, "two=2 256 256"]
+    light: Float[np.ndarray, "light=5 64 64"]
+    light_within: Float[np.ndarray, "two=2 64 64"]
 
 
 class Mending:
@@ -30,35 +57,60 @@ class Mending:
         """The portrait must have its appearance volume (`decoder.with_appearance`)."""
         self.crop = portrait.crop
         self.network = networks.refinement
-        self.kind = next(self.network.parameters()).dtype
-        own = cv2.resize(portrait.crop, (FINE_PX, FINE_PX), interpolation=cv2.INTER_AREA)
-        self.own = self._tensor(own) / 127.5 - 1
-        matte = cv2.resize(portrait.matte, (FINE_PX, FINE_PX), interpolation=cv2.INTER_AREA)
-        self.matte = torch.from_numpy(matte)[None, None]
+        self.told = told_of_portrait(portrait.crop)
+        self.head = head_within(portrait.matte)
         self.volume = np.ascontiguousarray(np.moveaxis(portrait.appearance_volume, 0, -1))
 
     def __call__(self, warped: UInt8[np.ndarray, "512 512 3"], sight: Sight) -> UInt8[np.ndarray, "512 512 3"]:
-        """The frame, mended."""
-        features = np.zeros((COARSE_PX, COARSE_PX, self.volume.shape[-1]), np.float32)
-        find(self.volume, sight.coarse[CANONICAL], *UNIT_FROM_TENTH, features)
-        small = cv2.resize(warped, (FINE_PX, FINE_PX), interpolation=cv2.INTER_AREA)
-        with torch.inference_mode():
-            fine, coarse = torch.from_numpy(sight.fine)[None] / 255, torch.from_numpy(sight.coarse)[None]
-            told = (fine.to(self.kind), coarse.to(self.kind), self._tensor(features))
-            answer = self.network(self._tensor(small) / 127.5 - 1, self.own, *told)
-            answer = bounded(answer, fine, coarse, self.matte)
-            share = shares(answer)[0].permute(1, 2, 0).numpy()
-            painted = answer.painted[0].permute(1, 2, 0).numpy()
-            flow = answer.flow[0].permute(1, 2, 0).numpy() * (CROP_PX / FINE_PX)
-            gain = answer.gain[0].exp().permute(1, 2, 0).numpy()
-        frame = np.empty_like(warped)
-        large = [enlarged(plane) for plane in (share, painted, flow, gain)]
-        put_together(warped, self.crop, *large, frame)
-        return frame
+        """The frame, mended; the network is asked."""
+        return self.frame(warped, self.asked(warped, sight))
 
-    def _tensor(self, picture: Float[np.ndarray, "high wide c"] | UInt8[np.ndarray, "high wide c"]) -> torch.Tensor:
-        """Channels first for torch, last in memory."""
-        return torch.from_numpy(picture).permute(2, 0, 1)[None].to(self.kind)
+    def asked(self, warped: UInt8[np.ndarray, "512 512 3"], sight: Sight) -> Said:
+        """What the network says of this frame."""
+        tell(warped, sight.fine, sight.coarse, self.told)
+        find(self.volume, sight.coarse[CANONICAL], *UNIT_FROM_TENTH, self.told)
+        with torch.inference_mode():
+            fine_said, coarse_said = self.network.heads(torch.from_numpy(self.told)[None].movedim(-1, 1))
+        blend = np.empty((len(BLEND), FINE_PX, FINE_PX), np.float32)
+        light = np.empty((len(LIGHT), LIGHT_PX, LIGHT_PX), np.float32)
+        hear(_channels_last(fine_said), _channels_last(coarse_said), sight.fine, blend, light)
+        within, light_within = self._bounds(sight)
+        return Said(sight=sight, blend=blend, within=within, light=light, light_within=light_within)
+
+    def carried(self, said: Said, sight: Sight) -> Said:
+        """The word on an earlier frame brought to this one; what either moment forbids stays forbidden."""
+        shift = (sight.coarse[MOVED] - said.sight.coarse[MOVED]) * np.float32(MOVED_PX)
+        blend, within, light, light_within = (
+            _brought(planes, shift) for planes in (said.blend, said.within, said.light, said.light_within)
+        )
+        for then, now in zip((within, light_within), self._bounds(sight), strict=True):
+            np.minimum(then, now, out=then)
+        return Said(sight=sight, blend=blend, within=within, light=light, light_within=light_within)
+
+    def frame(self, warped: UInt8[np.ndarray, "512 512 3"], said: Said) -> UInt8[np.ndarray, "512 512 3"]:
+        """The frame put together as was said."""
+        blend, light, out = np.empty_like(said.blend), np.empty_like(said.light), np.empty_like(warped)
+        apply(said.blend, said.within, said.light, said.light_within, blend, light)
+        put_together(warped, self.crop, blend, light, out)
+        return out
+
+    def _bounds(self, sight: Sight) -> tuple[Float[np.ndarray, "two=2 256 256"], Float[np.ndarray, "two=2 64 64"]]:
+        within, light_within = (
+            np.empty((2, FINE_PX, FINE_PX), np.float32),
+            np.empty((2, LIGHT_PX, LIGHT_PX), np.float32),
+        )
+        bound(sight.fine, drawn_in(sight.fine), sight.coarse, self.head, within, light_within)
+        return within, light_within
+
+
+def _channels_last(said: torch.Tensor) -> np.ndarray:
+    return said[0].movedim(0, -1).float().contiguous().numpy()
+
+
+def _brought(planes: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    out = np.empty_like(planes)
+    carry(planes, shift, out)
+    return out
 
 
 def lifted(
@@ -81,63 +133,3 @@ def seen_of(portrait: Portrait, depth: Float[np.ndarray, "128 128"]) -> Seen:
         translation=torch.from_numpy(portrait.translation)[None],
         scale_px=torch.from_numpy(portrait.camera_scale),
     )
-
-
-def enlarged(planes: Float[np.ndarray, "high wide channel"]) -> Float[np.ndarray, "512 512 channel"]:
-    """Planes at full resolution."""
-    return cv2.resize(np.ascontiguousarray(planes), (CROP_PX, CROP_PX), interpolation=cv2.INTER_LINEAR)
-
-
-def _unit_from_tenth() -> tuple[np.ndarray, np.ndarray]:
-    """Factor and offset from canonical places, in tenths of cm, to 0..1 of the volume; height runs downwards."""
-    low, high = np.array(VOLUME_LOW_CM, np.float32), np.array(VOLUME_HIGH_CM, np.float32)
-    factor, offset = CANONICAL_CM / (high - low), -low / (high - low)
-    factor[1], offset[1] = -factor[1], 1 - offset[1]
-    return factor.astype(np.float32), offset.astype(np.float32)
-
-
-UNIT_FROM_TENTH = _unit_from_tenth()
-
-
-@numba.njit(cache=True, fastmath=True, nogil=True)
-@no_type_check  # compiled code takes no run-time checks
-def find(volume, canonical, factor, offset, out):
-    """Features of the volume [deep, high, wide, c] at canonical places [3, high2, wide2], trilinear, clamped at its
-    walls; the twin of `refinement.found_at`."""
-    deep, high, wide, channels = volume.shape
-    for row in range(out.shape[0]):
-        for column in range(out.shape[1]):
-            x = min(max(canonical[0, row, column] * factor[0] + offset[0], 0.0), 1.0) * (wide - 1)
-            y = min(max(canonical[1, row, column] * factor[1] + offset[1], 0.0), 1.0) * (high - 1)
-            z = min(max(canonical[2, row, column] * factor[2] + offset[2], 0.0), 1.0) * (deep - 1)
-            x0, y0, z0 = min(int(x), wide - 2), min(int(y), high - 2), min(int(z), deep - 2)
-            fx, fy, fz = np.float32(x - x0), np.float32(y - y0), np.float32(z - z0)
-            for c in range(channels):
-                near = volume[z0, y0, x0, c] * (1 - fx) + volume[z0, y0, x0 + 1, c] * fx
-                below = volume[z0, y0 + 1, x0, c] * (1 - fx) + volume[z0, y0 + 1, x0 + 1, c] * fx
-                front = volume[z0 + 1, y0, x0, c] * (1 - fx) + volume[z0 + 1, y0, x0 + 1, c] * fx
-                both = volume[z0 + 1, y0 + 1, x0, c] * (1 - fx) + volume[z0 + 1, y0 + 1, x0 + 1, c] * fx
-                out[row, column, c] = (near * (1 - fy) + below * fy) * (1 - fz) + (front * (1 - fy) + both * fy) * fz
-
-
-@numba.njit(cache=True, fastmath=True, nogil=True)
-@no_type_check
-def put_together(warped, portrait, share, painted, flow, gain, out):
-    """The blend of `refinement.composed` at full resolution; all [high, wide, c], pictures uint8, painted -1 to 1."""
-    high, wide = out.shape[:2]
-    for row in range(high):
-        for column in range(wide):
-            x = min(max(column + flow[row, column, 0], 0.0), wide - 1.0)
-            y = min(max(row + flow[row, column, 1], 0.0), high - 1.0)
-            x0, y0 = min(int(x), wide - 2), min(int(y), high - 2)
-            fx, fy = np.float32(x - x0), np.float32(y - y0)
-            for c in range(3):
-                above = warped[y0, x0, c] * (1 - fx) + warped[y0, x0 + 1, c] * fx
-                below = warped[y0 + 1, x0, c] * (1 - fx) + warped[y0 + 1, x0 + 1, c] * fx
-                lit = (above * (1 - fy) + below * fy) * gain[row, column, c]
-                value = (
-                    share[row, column, 0] * lit
-                    + share[row, column, 1] * portrait[row, column, c]
-                    + share[row, column, 2] * (painted[row, column, c] + 1) * np.float32(127.5)
-                )
-                out[row, column, c] = np.uint8(min(max(value + 0.5, 0.0), 255.0))

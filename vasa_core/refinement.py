@@ -174,7 +174,23 @@ class Refinement(nn.Module):
         features: Float[Tensor, "batch feature half_high half_wide"],
     ) -> Answer:
         unfolded = F.pixel_unshuffle(torch.cat([warped, portrait, fine], 1), 2)
-        x = self.stem(torch.cat([unfolded, coarse, features], 1))
+        fine_said, coarse_said = self.heads(torch.cat([unfolded, coarse, features], 1))
+        fine_out, coarse_out = F.pixel_shuffle(fine_said, 2).float(), coarse_said.float()
+        lead = torch.tensor([WARP_FIRST, 0.0, 0.0], device=fine_out.device).view(1, 3, 1, 1)
+        return Answer(
+            logits=fine_out[:, :3] + lead,
+            painted=fine_out[:, 3:],
+            flow=FLOW_PX * torch.tanh(0.2 * coarse_out[:, :2]),
+            gain=GAIN * torch.tanh(0.5 * coarse_out[:, 2:]),
+            unmoved_within=torch.ones_like(fine_out[:, :1]),
+            painted_within=torch.ones_like(fine_out[:, :1]),
+        )
+
+    def heads(
+        self, told: Float[Tensor, "batch told half_high half_wide"]
+    ) -> tuple[Float[Tensor, "batch 24 half_high half_wide"], Float[Tensor, "batch 5 quarter_high quarter_wide"]]:
+        """All that is learned: the numbers from which an answer is made."""
+        x = self.stem(told.to(self.stem.weight.dtype))
         levels = []
         for enter, down in zip(self.enter, self.down, strict=True):
             levels.append(enter(x))
@@ -184,17 +200,7 @@ class Refinement(nn.Module):
         for up, leave, level in zip(self.up, self.leave, levels[::-1], strict=True):
             x = leave(F.interpolate(up(x), scale_factor=2.0, mode="nearest") + level)
             ends.append(x)
-        fine_out = F.pixel_shuffle(self.fine_head(F.silu(ends[2])), 2).float()
-        coarse_out = self.coarse_head(F.silu(ends[1])).float()
-        lead = torch.tensor([WARP_FIRST, 0.0, 0.0], device=x.device).view(1, 3, 1, 1)
-        return Answer(
-            logits=fine_out[:, :3] + lead,
-            painted=fine_out[:, 3:],
-            flow=FLOW_PX * torch.tanh(0.2 * coarse_out[:, :2]),
-            gain=GAIN * torch.tanh(0.5 * coarse_out[:, 2:]),
-            unmoved_within=torch.ones_like(fine_out[:, :1]),
-            painted_within=torch.ones_like(fine_out[:, :1]),
-        )
+        return self.fine_head(F.silu(ends[2])), self.coarse_head(F.silu(ends[1]))
 
 
 def bounded(

@@ -1,0 +1,208 @@
+"""The compiled kernels around the network against their plain twins, and known shifts."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from vasa_core.blending import (
+    BLEND,
+    LIGHT,
+    TOLD,
+    UNIT_FROM_TENTH,
+    apply,
+    bound,
+    carry,
+    drawn_in,
+    find,
+    head_within,
+    hear,
+    put_together,
+    tell,
+    told_of_portrait,
+    widen,
+)
+from vasa_core.mending import CANONICAL, Mending
+from vasa_core.portrait import Portrait
+from vasa_core.refinement import (
+    FEATURES,
+    VOLUME,
+    VOLUME_HIGH_CM,
+    VOLUME_LOW_CM,
+    FaceNetworks,
+    bounded,
+    found_at,
+    shares,
+)
+from vasa_core.sight import CANONICAL_CM, COARSE, FINE, Sight
+
+
+def smooth(rng, *shape, size=1.0):
+    """Random planes [..., high, wide] without sharp edges."""
+    planes = rng.normal(size=shape).astype(np.float32)
+    flat = planes.reshape(-1, *shape[-2:])
+    return size * np.stack([cv2.GaussianBlur(p, (0, 0), 6) * 6 for p in flat]).reshape(shape).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def scene():
+    """A portrait's parts, one warp and its sight, drawn at random, and networks that answer at random."""
+    rng = np.random.default_rng(0)
+    torch.manual_seed(0)
+    networks = FaceNetworks().eval().requires_grad_(False)
+    for head in (networks.refinement.fine_head, networks.refinement.coarse_head):
+        torch.nn.init.normal_(head.weight, std=0.08)
+    fine = (np.clip(smooth(rng, len(FINE), 256, 256) + 0.3, 0, 1) * 255).astype(np.uint8)
+    fine[3:] *= fine[3:] > 200  # openings are small
+    coarse = smooth(rng, len(COARSE), 128, 128, size=0.5)
+    coarse[:2] *= 0.1
+    coarse[-1] = np.clip(coarse[-1] + 0.5, 0, 1)
+    picture = lambda: np.clip(smooth(rng, 3, 512, 512, size=60) + 128, 0, 255).astype(np.uint8)  # noqa: E731
+    crop, warped = (np.ascontiguousarray(np.moveaxis(picture(), 0, -1)) for _ in range(2))
+    matte = np.clip(smooth(rng, 512, 512) + 0.5, 0, 1)
+    return networks, Sight(fine=fine, coarse=coarse), crop, warped, matte, smooth(rng, FEATURES, *VOLUME[1:])
+
+
+def portrait_of(crop, matte, volume):
+    """A portrait of which Mending asks no more than this."""
+    none = lambda *shape: np.zeros(shape, np.float32)  # noqa: E731
+    return Portrait(
+        picture=crop,
+        crop=crop,
+        crop_from_picture=none(2, 3),
+        landmarks=none(478, 2),
+        matte=matte,
+        background=crop,
+        colour_volume=none(4, 1, 1, 1),
+        appearance_volume=volume,
+        identity_code=none(80),
+        head_pose=none(6),
+        facial_dynamics=none(50),
+        residual=none(1, 3),
+        rotation=none(3, 3),
+        translation=none(3),
+        camera_scale=none(1),
+        rest_dynamics=none(50),
+        face_confidence=none(1),
+        sheet_points=none(1, 3),
+        sheet_head_weight=none(1),
+        sheet_body_weight=none(1),
+    )
+
+
+def small(picture):
+    done = cv2.resize(picture, (256, 256), interpolation=cv2.INTER_AREA)
+    return torch.from_numpy(done).permute(2, 0, 1)[None] / 127.5 - 1
+
+
+def test_a_frame_by_kernels_is_the_frame_by_the_plain_road(scene):
+    networks, sight, crop, warped, matte, plane = scene
+    volume = np.repeat(plane[:, None], VOLUME[0], 1)
+    mended = Mending(portrait_of(crop, matte, volume), networks)(warped, sight)
+    fine, coarse = torch.from_numpy(sight.fine)[None] / 255, torch.from_numpy(sight.coarse)[None]
+    features = found_at(torch.from_numpy(volume)[None], coarse[:, CANONICAL])
+    answer = networks.refinement(small(warped), small(crop), fine, coarse, features)
+    own = cv2.resize(matte, (256, 256), interpolation=cv2.INTER_AREA)
+    answer = bounded(answer, fine, coarse, torch.from_numpy(own)[None, None])
+    share = shares(answer)
+    assert 0.05 < float(share[:, 1].mean()) < 0.9 and float(share[:, 2].std()) > 0.02  # every source has its part
+    large = lambda x: F.interpolate(x, size=(512, 512), mode="bilinear", align_corners=False)  # noqa: E731
+    rows, columns = torch.meshgrid(torch.arange(512), torch.arange(512), indexing="ij")
+    at = torch.stack([columns, rows]) + 2 * large(answer.flow)[0]
+    grid = torch.stack([(2 * at[0] + 1) / 512 - 1, (2 * at[1] + 1) / 512 - 1], -1)[None]
+    first = lambda x: torch.from_numpy(x).permute(2, 0, 1)[None].float()  # noqa: E731
+    lit = F.grid_sample(first(warped), grid, align_corners=False, padding_mode="border") * large(answer.gain.exp())
+    share, painted = large(share), (large(answer.painted) + 1) * 127.5
+    expected = share[:, :1] * lit + share[:, 1:2] * first(crop) + share[:, 2:] * painted
+    error = expected[0].permute(1, 2, 0).clamp(0, 255).numpy() - mended
+    assert np.abs(error).max() < 4 and np.sqrt((error**2).mean()) < 0.6
+
+
+def test_the_network_is_told_as_it_was_trained(scene):
+    _, sight, crop, warped, _, _ = scene
+    told = told_of_portrait(crop)
+    tell(warped, sight.fine, sight.coarse, told)
+    pictures = torch.cat([small(warped), small(crop), torch.from_numpy(sight.fine)[None] / 255], 1)
+    expected = torch.cat([F.pixel_unshuffle(pictures, 2), torch.from_numpy(sight.coarse)[None]], 1)
+    assert told.shape[-1] == TOLD == expected.shape[1] + FEATURES
+    found = torch.from_numpy(told)[..., :-FEATURES].permute(2, 0, 1)[None]
+    torch.testing.assert_close(found, expected, atol=1 / 127, rtol=0)  # one level, where a mean ends in a half
+
+
+def test_the_volume_gives_back_what_lies_at_a_place():
+    sides = zip(VOLUME_LOW_CM, VOLUME_HIGH_CM, VOLUME[::-1], strict=True)
+    x, y, z = (torch.linspace(low, high, n) for low, high, n in sides)
+    deep, high, wide = torch.meshgrid(z, y.flip(0), x, indexing="ij")
+    volume = torch.stack([wide, high, deep])[None]  # each voxel holds its own place
+    places = torch.tensor([[1.0, 2.0, 3.0], [-9.0, -12.5, 13.0], [0.0, 0.0, -8.0]])
+    found = found_at(volume, places.T.reshape(1, 3, 1, 3) / CANONICAL_CM)
+    torch.testing.assert_close(found[0, :, 0].T, places, atol=1e-3, rtol=0)
+    coarse = (places.T.reshape(3, 1, 3) / CANONICAL_CM).numpy()
+    again = np.zeros((1, 3, 5), np.float32)
+    find(np.ascontiguousarray(volume[0].permute(1, 2, 3, 0).numpy()), coarse, *UNIT_FROM_TENTH, again)
+    assert np.abs(again[0, :, 2:] - places.numpy()).max() < 1e-3
+    assert not again[0, :, :2].any()
+    assert [COARSE[k] for k in range(*CANONICAL.indices(12))] == ["canonical x", "canonical y", "canonical z"]
+
+
+def test_what_is_carried_moves_by_exactly_the_shift():
+    rng = np.random.default_rng(1)
+    planes, out = smooth(rng, 3, 256, 256), np.empty((3, 256, 256), np.float32)
+    carry(planes, np.zeros((2, 128, 128), np.float32), out)
+    assert np.array_equal(out, planes)
+    shift = np.zeros((2, 128, 128), np.float32)
+    shift[0], shift[1] = 6.0, -4.0  # pixels of 512: three columns to the right, two rows up
+    carry(planes, shift, out)
+    np.testing.assert_allclose(out[:, 2:, :-3], planes[:, :-2, 3:], atol=1e-5)
+
+
+def test_rows_are_widened_as_opencv_does():
+    rng = np.random.default_rng(2)
+    planes, out = smooth(rng, 2, 5, 64), np.empty((2, 5, 512), np.float32)
+    widen(planes, out)
+    for plane, wide in zip(planes, out, strict=True):
+        np.testing.assert_allclose(wide, cv2.resize(plane, (512, 5), interpolation=cv2.INTER_LINEAR), atol=1e-5)
+
+
+def test_each_source_alone_is_that_source(scene):
+    _, _, crop, warped, _, _ = scene
+    blend, light = np.zeros((len(BLEND), 256, 256), np.float32), np.zeros((len(LIGHT), 64, 64), np.float32)
+    light[2:] = 1
+    out = np.empty_like(crop)
+    put_together(warped, crop, blend, light, out)
+    assert np.array_equal(out, warped)
+    light[0] = 3.0
+    put_together(warped, crop, blend, light, out)
+    assert np.array_equal(out[:, :-3], warped[:, 3:])
+    blend[0] = 1.0
+    put_together(warped, crop, blend, light, out)
+    assert np.array_equal(out, crop)
+    blend[0], blend[1], blend[2:] = 0.0, 1.0, 77.0
+    put_together(warped, crop, blend, light, out)
+    assert (out == 77).all()
+
+
+def test_between_lips_and_lids_nothing_but_the_drawing_is_left(scene):
+    _, sight, _, _, matte, _ = scene
+    within, light_within = np.empty((2, 256, 256), np.float32), np.empty((2, 64, 64), np.float32)
+    drawn = drawn_in(sight.fine)
+    bound(sight.fine, drawn, sight.coarse, head_within(matte), within, light_within)
+    assert (drawn == 255).any() and within[:, drawn == 255].max() < 1e-6
+    blend, light = np.ones((5, 256, 256), np.float32), np.ones((5, 64, 64), np.float32)
+    apply(blend, within, light, light_within, blend, light)
+    assert blend[:2, drawn == 255].max() < 1e-6
+    covered = drawn.reshape(64, 4, 64, 4).min((1, 3)) == 255
+    assert np.allclose(light[:2, covered], 0, atol=1e-6) and np.allclose(light[2:, covered], 1, atol=1e-6)
+
+
+def test_an_undecided_network_leads_with_the_warp():
+    said, blend, light = (
+        np.zeros((128, 128, 24), np.float32),
+        np.empty((5, 256, 256), np.float32),
+        np.empty((5, 64, 64), np.float32),
+    )
+    hear(said, np.zeros((64, 64, 5), np.float32), np.zeros((5, 256, 256), np.uint8), blend, light)
+    expected = torch.softmax(torch.tensor([2.0, 0.0, 0.0]), 0)
+    assert np.allclose(blend[0], expected[1], atol=1e-6) and np.allclose(blend[1], expected[2], atol=1e-6)
+    assert np.allclose(blend[2:], 127.5) and not light.any()
