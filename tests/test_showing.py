@@ -174,3 +174,31 @@ def test_a_sweep_draws_what_is_known_and_no_more():
     assert list(lines[1, "ours"]) == [0.5, 0.7]
     assert list(lines[1, "paper"]) == []
     plt.close(figure)
+
+
+def test_the_phone_roll_shows_who_was_believed_and_when():
+    import torch
+
+    from vasa_core.speech import PHONES, Heard
+
+    logits = torch.full((20, 40), -20.0)
+    logits[:10, PHONES.index("M")], logits[10:, PHONES.index("AA")] = 20.0, 20.0
+    nothing = torch.zeros(20)
+    heard = Heard(code=torch.zeros(20, 4), phone_logits=logits, voicing_logit=nothing, loudness=nothing,
+                  melody=nothing, level=nothing)  # fmt: skip
+    figure, place = plt.subplots()
+    assert showing.phone_roll(place, heard, 0.4) == ["AA", "M"]
+    drawn = np.asarray(place.get_images()[0].get_array())
+    assert drawn.round().tolist() == [[0] * 10 + [1] * 10, [1] * 10 + [0] * 10]
+    plt.close(figure)
+
+
+def test_what_a_line_says_at_each_moment():
+    import torch
+
+    from vasa_core.evaluate.lines import Line
+    from vasa_core.world.utterances import Phone
+
+    phones = (Phone(label="SIL", start_s=0.0, end_s=0.1), Phone(label="M", start_s=0.1, end_s=0.2))
+    line = Line(sound=torch.zeros(3200), phones=phones, speaker="nobody", language="en", truths=())
+    assert line.said(6, 25.0) == ["SIL", "SIL", "M", "M", "M", "M"]

@@ -27,6 +27,7 @@ from vasa_core.errors import BadOption, MissingExtra
 from vasa_core.latents import Motion
 from vasa_core.portrait import Portrait
 from vasa_core.render import render_frames
+from vasa_core.speech import HALF_RATE_HZ, PHONES, Heard
 from vasa_core.studio import Studio
 from vasa_core.trust.label import label_for
 from vasa_core.trust.release import Released
@@ -161,6 +162,17 @@ def cloud(place: Axes, points: Float[Tensor, "point 2"], title: str, **style: An
     """Points in the plane, standardised, seen always through the same window."""
     place.scatter(*points.numpy().T, **{"s": 3, "color": INK, "zorder": 3, **style})
     place.set(title=title, xlim=(-2.6, 2.6), ylim=(-2.6, 2.6), aspect="equal", xticks=[], yticks=[])
+
+
+def phone_roll(place: Axes, heard: Heard, until_s: float, least: float = 0.25) -> list[str]:
+    """What the speech encoder believes, a row a phone and dark where it is sure; the rows' phones, from the top."""
+    sure = heard.phone_logits.softmax(-1)[: int(until_s * HALF_RATE_HZ)].numpy()
+    rows = [k for k in range(len(PHONES)) if sure[:, k].max() > least]
+    place.imshow(sure[:, rows].T, aspect="auto", cmap="Greys", extent=(0, until_s, len(rows) - 0.5, -0.5), vmax=1)
+    names = [PHONES[k] for k in rows]
+    place.set_yticks(range(len(rows)), names, fontsize=9)
+    place.grid(False)
+    return names
 
 
 def sweep(

@@ -49,6 +49,12 @@ class Line:
         """Whether there is a word in it."""
         return any(phone.label != "SIL" for phone in self.phones)
 
+    def said(self, count: int, rate_hz: float) -> list[str]:
+        """The phone in the middle of each of the first `count` moments; the last one goes on."""
+        ends_s = [phone.end_s for phone in self.phones]
+        places = np.searchsorted(ends_s, (np.arange(count) + 0.5) / rate_hz)
+        return [self.phones[min(place, len(ends_s) - 1)].label for place in places.tolist()]
+
 
 def write_lines(lines: Sequence[Line], path: Path) -> None:
     """All lines in one file; sounds as FLAC, motion in half precision."""
