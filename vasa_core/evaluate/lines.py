@@ -52,7 +52,7 @@ class Line:
     def said(self, count: int, rate_hz: float) -> list[str]:
         """The phone in the middle of each of the first `count` moments; the last one goes on."""
         ends_s = [phone.end_s for phone in self.phones]
-        places = np.searchsorted(ends_s, (np.arange(count) + 0.5) / rate_hz)
+        places = np.searchsorted(ends_s, (np.arange(count) + 0.5) / rate_hz, side="right")
         return [self.phones[min(place, len(ends_s) - 1)].label for place in places.tolist()]
 
 
