@@ -88,6 +88,7 @@ def refresh(path: Path) -> None:
 def main(wanted: list[str]) -> int:
     """Refreshes those whose names begin with one of `wanted`, or all."""
     paths = [p for p in sorted(FOLDER.glob("*.ipynb")) if not wanted or p.name.startswith(tuple(wanted))]
+    paths.sort(key=lambda path: path.name.startswith("00"))  # last: it shows the others' first pictures
     if not paths:
         print(f"There is no notebook whose name begins with {' or '.join(wanted)}.", file=sys.stderr)
         return 2
