@@ -11,9 +11,11 @@ from jaxtyping import Float, UInt8
 from vasa_core.geometry import Camera, empty_depth, rasterise, rotation, vertex_normals
 from vasa_core.surface import EYE_CORNERS, LIP_CORNERS, LOWER_LIDS, LOWER_LIP, UPPER_LIDS, UPPER_LIP, Surface
 
-OPENINGS = (
+Contour = tuple[int, ...]
+OPENINGS: tuple[tuple[Contour, Contour, Contour, float], ...] = (
     (LIP_CORNERS, UPPER_LIP, LOWER_LIP, 70.0),
-    *((corners, *lids, 226.0) for corners, *lids in zip(EYE_CORNERS, UPPER_LIDS, LOWER_LIDS, strict=True)),
+    (EYE_CORNERS[0], UPPER_LIDS[0], LOWER_LIDS[0], 226.0),
+    (EYE_CORNERS[1], UPPER_LIDS[1], LOWER_LIDS[1], 226.0),
 )
 """Corners, upper and lower contour, and how bright it is between them: a dark mouth, white eyes."""
 
@@ -50,8 +52,8 @@ def clay(
         rasterise(pixels - np.array([0, 0, behind_cm], np.float32), triangles, colours, depth, picture)
     for corners, upper, lower, bright in OPENINGS:
         between = np.full((len(pixels), 3), bright, np.float32)
-        behind = pixels - np.array([0, 0, OPENING_BEHIND_CM], np.float32)
-        rasterise(behind, _strip(corners, upper, lower), between, depth, picture)
+        set_back: np.ndarray = pixels - np.array([0, 0, OPENING_BEHIND_CM], np.float32)
+        rasterise(set_back, _strip(corners, upper, lower), between, depth, picture)
     return np.clip(picture + 0.5, 0, 255).astype(np.uint8)
 
 
@@ -66,7 +68,7 @@ def _normals(posed: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     return normals
 
 
-def _strip(corners: tuple[int, int], upper: tuple[int, ...], lower: tuple[int, ...]) -> np.ndarray:
+def _strip(corners: Contour, upper: Contour, lower: Contour) -> np.ndarray:
     """Triangles that fill the opening between two contours of equal length."""
     above, below = ([corners[0], *contour, corners[1]] for contour in (upper, lower))
     quads = [(above[k], above[k + 1], below[k], below[k + 1]) for k in range(len(above) - 1)]
