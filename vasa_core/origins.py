@@ -1,17 +1,15 @@
 """Where each pixel of a frame comes from: carried over from the portrait, kept in place, drawn, guessed or painted.
 
-The same networks and bounds as in `mending`, asked at 256 pixels; for learning and for looking, not for speed.
+At the 256 pixels that the network sees, with the shares and bounds that `mending` puts the frame together by.
 """
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
-import torch
 from jaxtyping import Float
 
 from vasa_core.decoder import Decoder, Pose
-from vasa_core.refinement import bounded, found_at, shares
 from vasa_core.sight import FINE_PX
 
 CARRIED, KEPT, BACKDROP, DRAWN, BEHIND, HIDDEN, PAINTED = range(7)
@@ -28,9 +26,11 @@ def origins(decoder: Decoder, pose: Pose) -> Float[np.ndarray, "origin=7 256 256
     """The share of each origin in each pixel; they sum to one. The decoder needs its networks."""
     warp = decoder.warped(pose)
     sight = decoder.sight(pose, warp)
-    fine = torch.from_numpy(sight.fine)[None].float() / 255
-    moved, kept, painted = _blend(decoder, warp.picture, fine, torch.from_numpy(sight.coarse)[None])
-    person, face, shown, mouth, eyes = fine[0].numpy()
+    assert decoder.mending, "the origins of a frame need a decoder with its networks"
+    said = decoder.mending.asked(warp.picture, sight)
+    kept, painted = said.blend[:2] * said.within
+    moved = 1 - kept - painted
+    person, face, shown, mouth, eyes = sight.fine.astype(np.float32) / 255
     drawn = np.maximum(mouth, eyes)
     body, hidden = moved * (1 - drawn) * person, face * (1 - shown)
     backdrop, stood = moved * (1 - drawn) * (1 - person), _small(decoder.portrait.matte)
@@ -54,23 +54,5 @@ def invented(
     return float((shares_of[list(INVENTED)].sum(0) * where).sum() / where.sum())
 
 
-def _blend(decoder: Decoder, warped: np.ndarray, fine: torch.Tensor, coarse: torch.Tensor) -> np.ndarray:
-    """How much of each pixel is the warp's, the unmoved portrait's and the network's own."""
-    assert decoder.mending, "the origins of a frame need a decoder with its networks"
-    network, portrait = decoder.mending.network, decoder.portrait
-    kind = next(network.parameters()).dtype
-    with torch.inference_mode():
-        features = found_at(torch.from_numpy(portrait.appearance_volume)[None], coarse[:, 2:5])
-        seen = [_tensor(picture) for picture in (warped, portrait.crop)]
-        answer = network(*(x.to(kind) for x in (*seen, fine, coarse, features)))
-        answer = bounded(answer, fine, coarse, torch.from_numpy(_small(portrait.matte))[None, None])
-        return shares(answer)[0].float().numpy()
-
-
 def _small(plane: np.ndarray) -> np.ndarray:
     return cv2.resize(plane, (FINE_PX, FINE_PX), interpolation=cv2.INTER_AREA)
-
-
-def _tensor(picture: np.ndarray) -> torch.Tensor:
-    """A picture as the network sees it: channels first, -1 to 1."""
-    return torch.from_numpy(_small(picture)).permute(2, 0, 1)[None] / 127.5 - 1
