@@ -10,7 +10,10 @@ import re
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from demo.requests import ClipRequest
 
 SAMPLE_WORDS = {
     "english": "Maybe my mother may bring home a bag of plums and a big bowl of blueberry porridge, "
@@ -22,6 +25,15 @@ SAMPLE_WORDS = {
 """What our sample voices say (assets/voices/VOICES.md), and in which language below."""
 
 SAMPLE_LANGUAGES = {"english": "en", "french": "fr", "catalan": "ca"}
+
+LANGUAGES = {
+    "en": "English",
+    "es": "Español", "fr": "Français", "de": "Deutsch", "it": "Italiano", "pt": "Português",
+    "ca": "Català", "nl": "Nederlands", "pl": "Polski", "sv": "Svenska", "tr": "Türkçe", "cs": "Čeština",
+    "el": "Ελληνικά", "ru": "Русский", "uk": "Українська", "hi": "हिन्दी",
+    "cmn": "中文", "ja": "日本語", "ar": "العربية",
+}  # fmt: skip
+"""Those that can be spoken here, in their own words."""
 
 LINE_LETTERS = 42
 """As broadcasters' guidelines: longer lines are not read in time."""
@@ -80,6 +92,11 @@ def _time(seconds: float) -> str:
 
 def _escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def language_of(request: ClipRequest) -> str | None:
+    """The language of a clip: a sample voice speaks its own, whatever was asked for."""
+    return SAMPLE_LANGUAGES.get(request.voice or "", request.language)
 
 
 def words_of(request: Mapping[str, Any]) -> str | None:

@@ -27,7 +27,7 @@ EMPTY_STAGE = """<div class="vs-screen vs-empty" data-stage="create"><div class=
 def job_card(job: JobView) -> str:
     """A job that waits or works, told so that a screen reader hears of changes and not of every percent."""
     if job.state == "queued":
-        ahead = max(job.position - 1, 0)
+        ahead = max((job.position or 1) - 1, 0)
         place = "Next in line" if ahead == 0 else f"{ahead} {'job' if ahead == 1 else 'jobs'} before yours"
         return _under_way("Waiting", place, None, spoken=f"Waiting. {place}.")
     stage = STAGES.get(job.stage, "Starting")

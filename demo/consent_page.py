@@ -12,13 +12,16 @@ from typing import Any
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
-from demo.consents import ConsentView
+from demo.captions import LANGUAGES
+from demo.consents import ConsentView, Terms
 from demo.services import Services
+from vasa_core.trust.consent import PURPOSES
 
 PROMISE = (
     "This studio may make videos and pictures of the face shown, until the day named. The consent can be taken back at "
     "any time and at once, and every clip says that it is AI-generated."
 )
+KINDS = {"speak": "videos", "look": "pictures"}
 STATES = {
     "approved": "May be used",
     "pending": "Waits for a reviewer",
@@ -35,6 +38,14 @@ def choices(consents: list[ConsentView]) -> list[tuple[str, str]]:
     ]
 
 
+def scope(consent: ConsentView) -> str:
+    """What a consent allows, in a few words."""
+    kinds = " and ".join(KINDS[purpose] for purpose in KINDS if purpose in consent.purposes)
+    spoken = None if consent.languages is None else f"only in {', '.join(consent.languages)}"
+    moods = None if consent.emotions is None else f"only {', '.join(consent.emotions) or 'neutral'}"
+    return ", ".join(filter(None, (kinds, spoken, moods)))
+
+
 def own_face() -> str:
     """A capture by the camera, as one element of ours."""
     return _step("capture", "own", "Record my consent", _own_fields())
@@ -49,11 +60,25 @@ def _step(mode: str, prefix: str, title: str, fields: str) -> str:
     until = date.today() + timedelta(days=365)
     return f"""<vs-consent data-mode="{mode}"><details class="vs-more"><summary>{title}</summary>
 <form novalidate>{fields}
-<label class="vs-field"><span>Until</span>
+{_scope()}<label class="vs-field"><span>Until</span>
 <input type="date" name="until" required value="{until}" min="{date.today()}"></label>
 <p class="vs-note" id="{prefix}-promise">{PROMISE}</p>
 {_last(mode, prefix)}
 <p class="vs-note" data-said role="status"></p></form></details></vs-consent>"""
+
+
+def _scope() -> str:
+    """What for: three choices, all of it where nothing else is chosen."""
+    every = [("speak,look", "Videos and pictures"), ("look", "Pictures only"), ("speak", "Videos only")]
+    spoken = [("", "Any language"), *((code, f"Only {name}") for code, name in LANGUAGES.items())]
+    moods = [("", "Any mood"), ("neutral", "No mood but neutral"), ("neutral,happy", "Neutral and happy")]
+    rows = (("purposes", "For", every), ("languages", "Spoken", spoken), ("emotions", "Shown", moods))
+    return f'<div class="vs-three">{"".join(_select(*row) for row in rows)}</div>'
+
+
+def _select(name: str, label: str, choices: list[tuple[str, str]]) -> str:
+    options = "".join(f'<option value="{value}">{said}</option>' for value, said in choices)
+    return f'<label class="vs-field"><span>{label}</span><select name="{name}">{options}</select></label>'
 
 
 def _own_fields() -> str:
@@ -85,23 +110,34 @@ def _last(mode: str, prefix: str) -> str:
 # ---- its addresses --------------------------------------------------------------------------------------------------
 
 
-class Capture(BaseModel):
+class Agreed(BaseModel):
+    """The terms of a consent; nothing said allows any language or mood."""
+
+    name: str = Field(min_length=1, max_length=80)
+    until: date
+    purposes: tuple[str, ...] = Field(PURPOSES, max_length=8)
+    languages: tuple[str, ...] | None = Field(None, min_length=1, max_length=40)
+    emotions: tuple[str, ...] | None = Field(None, max_length=20)
+
+    def terms(self) -> Terms:
+        """The same, checked."""
+        names = ("name", "until", "purposes", "languages", "emotions")
+        return Terms(**{name: getattr(self, name) for name in names})
+
+
+class Capture(Agreed):
     """What camera and microphone took, and the portrait that it is about (ids of uploads)."""
 
     evidence: str = Field(max_length=64)
     portrait: str = Field(max_length=64)
     video: str = Field(max_length=64)
-    name: str = Field(min_length=1, max_length=80)
-    until: date
 
 
-class Paper(BaseModel):
+class Paper(Agreed):
     """A statement on paper, and the portrait that it is about (ids of uploads)."""
 
     portrait: str = Field(max_length=64)
     statement: str = Field(max_length=64)
-    name: str = Field(min_length=1, max_length=80)
-    until: date
 
 
 class Reason(BaseModel):
@@ -124,14 +160,14 @@ def router(services: Services) -> APIRouter:
     def finish(request: Request, capture: Capture) -> dict[str, Any]:
         """Judges a capture; what was taken decides."""
         account, asked = services.account(request), capture
-        view = services.finish_capture(account, asked.evidence, asked.portrait, asked.video, asked.name, asked.until)
+        view = services.finish_capture(account, asked.evidence, asked.portrait, asked.video, asked.terms())
         return as_json(view)
 
     @made.post("/consent/statement")
     def statement(request: Request, paper: Paper) -> dict[str, Any]:
         """Keeps a statement until a reviewer has looked at it."""
         account = services.account(request)
-        return as_json(services.submit_statement(account, paper.portrait, paper.statement, paper.name, paper.until))
+        return as_json(services.submit_statement(account, paper.portrait, paper.statement, paper.terms()))
 
     @made.get("/consents")
     def consents(request: Request) -> list[dict[str, Any]]:
@@ -158,5 +194,5 @@ def as_json(consent: ConsentView) -> dict[str, Any]:
         "says": STATES.get(consent.state, consent.state), "basis": consent.basis, "portrait": consent.portrait,
         "sentence": consent.sentence, "until": consent.until.isoformat(), "recorded_by": consent.recorded_by,
         "approved_by": consent.approved_by, "mine": consent.mine, "approvable": consent.approvable,
-        "paper": consent.paper,
+        "paper": consent.paper, "scope": scope(consent),
     }  # fmt: skip

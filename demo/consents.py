@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from sqlalchemy import insert, select
 
 from demo.device import Device
 from demo.uploads import Uploads
+from vasa_core.controls import EMOTIONS
 from vasa_core.errors import BadOption, ConsentRefused
 from vasa_core.trust.accounts import Account, Accounts
 from vasa_core.trust.consent import PURPOSES, SIGNED, ConsentRecord
@@ -19,9 +21,35 @@ from vasa_core.trust.schema import portraits, uploads
 from vasa_core.trust.shelf import keep_until
 
 NAME_LETTERS = 80
+LANGUAGE = re.compile("[a-z]{2,3}")
 SCANS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif")
 AGREED = "This studio may make videos and pictures of my face, until the day named; I can take this back at any time."
 HANDED_IN = "A signed statement of the person shown was handed in; a reviewer compares it with the portrait."
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Terms:
+    """What is agreed to: whose face, until when, and for what; None allows any language or mood."""
+
+    name: str
+    until: date
+    purposes: tuple[str, ...] = PURPOSES
+    languages: tuple[str, ...] | None = None
+    emotions: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.name.strip()) <= NAME_LETTERS:
+            raise BadOption(f"A name has 1 to {NAME_LETTERS} letters.")
+        if not self.purposes or not set(self.purposes) <= set(PURPOSES):
+            raise BadOption("A consent is for videos, for pictures, or for both.")
+        if not set(self.emotions or ()) <= set(EMOTIONS):
+            raise BadOption(f"A mood is one of {', '.join(EMOTIONS)}.")
+        if not all(map(LANGUAGE.fullmatch, self.languages or ())):
+            raise BadOption("A language is named by its code, as in en or cmn.")
+
+    def asked(self) -> dict[str, Any]:
+        """The terms as the worker is told them."""
+        return {**asdict(self), "name": self.name.strip(), "until": self.until.isoformat()}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,6 +63,8 @@ class ConsentView:
     basis: str
     portrait: str
     purposes: tuple[str, ...]
+    languages: tuple[str, ...] | None
+    emotions: tuple[str, ...] | None
     until: date
     recorded_by: str
     approved_by: str | None
@@ -58,14 +88,12 @@ class Consents:
     device: Device
     accounts: Accounts
 
-    def hand_in(self, account: Account, portrait: str, statement: str, name: str, until: date) -> ConsentView:
+    def hand_in(self, account: Account, portrait: str, statement: str, terms: Terms) -> ConsentView:
         """A signed statement about an uploaded portrait; it waits for a second person."""
         asked = {"document": str(self.uploads.path(account, statement, "document")), "statement": HANDED_IN}
-        return self._record(account, portrait, name, until, {"how": "statement", **asked})
+        return self._record(account, portrait, terms, {"how": "statement", **asked})
 
-    def capture(
-        self, account: Account, challenge: str, portrait: str, video: str, name: str, until: date
-    ) -> ConsentView:
+    def capture(self, account: Account, challenge: str, portrait: str, video: str, terms: Terms) -> ConsentView:
         """A live capture: the face is compared with the portrait, the phrase is listened for."""
         asked = {
             "challenge": challenge,
@@ -73,7 +101,7 @@ class Consents:
             "statement": AGREED,
         }
         try:
-            return self._record(account, portrait, name, until, {"how": "capture", **asked})
+            return self._record(account, portrait, terms, {"how": "capture", **asked})
         finally:  # only numbers are kept of it
             self.uploads.forget(video)
 
@@ -93,6 +121,7 @@ class Consents:
         return ConsentView(
             id=record.id, name=self.registry.name_of(record.subject_id) or "(name erased)", state=state,
             sentence=sentence, basis=record.basis, portrait=record.id, purposes=record.purposes,
+            languages=record.languages, emotions=record.emotions,
             until=record.expires_on, recorded_by=self._name(record.recorded_by),
             approved_by=self._name(record.approved_by) if record.approved_by else None,
             mine=is_own, approvable=record.state == "pending" and not is_own, paper=self._paper_kind(record),
@@ -130,14 +159,12 @@ class Consents:
         known = self.accounts.with_id(account_id)
         return known.name if known is not None else account_id
 
-    def _record(self, account: Account, portrait: str, name: str, until: date, asked: dict[str, Any]) -> ConsentView:
-        if not 1 <= len(name.strip()) <= NAME_LETTERS:
-            raise BadOption(f"A name has 1 to {NAME_LETTERS} letters.")
+    def _record(self, account: Account, portrait: str, terms: Terms, asked: dict[str, Any]) -> ConsentView:
         picture = self.uploads.path(account, portrait, "picture")
-        asked |= {"do": "consent", "owner": account.id, "portrait": str(picture), "name": name.strip()}
-        made = self.device.ask({**asked, "until": until.isoformat(), "purposes": list(PURPOSES)})
+        asked |= {"do": "consent", "owner": account.id, "portrait": str(picture)}
+        made = self.device.ask(asked | terms.asked())
         record = self.registry.consent(made["consent"])
         with self.registry.store.writing() as connection:
             connection.execute(insert(portraits).values(consent_id=record.id, upload_id=portrait))
-            keep_until(connection, portrait, datetime.combine(until, time.max, UTC))
+            keep_until(connection, portrait, datetime.combine(terms.until, time.max, UTC))
         return self.view(account, record)

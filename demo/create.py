@@ -18,6 +18,7 @@ from typing import Any
 import gradio as gr
 
 from demo import consent_page, theme
+from demo.captions import LANGUAGES
 from demo.cards import EMPTY_STAGE, clip_list, clip_stage, job_card, refusal_card
 from demo.jobs import UNDER_WAY
 from demo.presets import PRESETS
@@ -32,14 +33,6 @@ CAST, OWN, OTHER = "One of our cast", "Me", "Another person"
 SAMPLE, SOUND, TEXT = "Sample voice", "Record or upload", "Type a sentence"
 STEADY = "As set, all the time"
 LETTERS = 600
-
-LANGUAGES = {
-    "en": "English",
-    "es": "Español", "fr": "Français", "de": "Deutsch", "it": "Italiano", "pt": "Português",
-    "ca": "Català", "nl": "Nederlands", "pl": "Polski", "sv": "Svenska", "tr": "Türkçe", "cs": "Čeština",
-    "el": "Ελληνικά", "ru": "Русский", "uk": "Українська", "hi": "हिन्दी",
-    "cmn": "中文", "ja": "日本語", "ar": "العربية",
-}  # fmt: skip
 
 VOICES = {"english": "English", "french": "Français", "catalan": "Català"}
 
@@ -157,10 +150,14 @@ def _voice() -> dict[str, gr.components.Component]:
                 placeholder="What should be said?",
                 elem_id="create-words",
             )
+        with gr.Column(visible=False, elem_classes="vs-flat") as language_part:
             language = gr.Dropdown([(n, c) for c, n in languages().items()], value="en", label="Language")
     source.change(
-        lambda chosen: [gr.update(visible=chosen == each) for each in (SAMPLE, SOUND, TEXT)],
-        source, [sample_part, sound_part, text_part], api_visibility="private", **DIRECT,
+        lambda chosen: [
+            *(gr.update(visible=chosen == each) for each in (SAMPLE, SOUND, TEXT)),
+            gr.update(visible=chosen != SAMPLE),
+        ],
+        source, [sample_part, sound_part, text_part, language_part], api_visibility="private", **DIRECT,
     )  # fmt: skip
     return {"voice_source": source, "sample": sample, "sound": sound, "words": words, "language": language}
 

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,8 +21,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.requests import HTTPConnection, Request
 
-from demo.captions import webvtt, words_of
-from demo.consents import Consents, ConsentView
+from demo.captions import language_of, webvtt, words_of
+from demo.consents import Consents, ConsentView, Terms
 from demo.device import Device, Progress
 from demo.jobs import UNDER_WAY, Job, Jobs
 from demo.lease import LiveSession
@@ -166,6 +166,7 @@ class Services:
         """The id of the job that will make this clip."""
         self._check_role(account, "viewer")
         request.check(self.settings.limits)
+        request = replace(request, language=language_of(request))
         self._portrait(account, request.portrait)
         if request.upload:
             self.uploads.path(account, request.upload, "sound")
@@ -290,17 +291,15 @@ class Services:
         self._check_role(account, "reviewer")
         return self.consent_book.challenge(account)
 
-    def finish_capture(
-        self, account: Account, challenge: str, portrait: str, video: str, name: str, until: date
-    ) -> ConsentView:
+    def finish_capture(self, account: Account, challenge: str, portrait: str, video: str, terms: Terms) -> ConsentView:
         """The consent that a capture proves, or the refusal that says what was not seen or heard."""
         self._check_role(account, "reviewer")
-        return self.consent_book.capture(account, challenge, portrait, video, name, until)
+        return self.consent_book.capture(account, challenge, portrait, video, terms)
 
-    def submit_statement(self, account: Account, portrait: str, statement: str, name: str, until: date) -> ConsentView:
+    def submit_statement(self, account: Account, portrait: str, statement: str, terms: Terms) -> ConsentView:
         """A signed statement about an uploaded portrait; it waits for a second person's approval."""
         self._check_role(account, "reviewer")
-        return self.consent_book.hand_in(account, portrait, statement, name, until)
+        return self.consent_book.hand_in(account, portrait, statement, terms)
 
     def consent_picture(self, account: Account, consent_id: str) -> Path:
         """The picture a consent is about, for those who may see the consent."""

@@ -178,7 +178,7 @@ class Worker:
         request = LiveRequest(**asked["request"])
         portrait = self._portrait(Path(asked["portrait"]))
         grant = self._grant(portrait, "speak", asked, request.controls, None)
-        wishes, pace = _LiveWishes(controls_from(request.controls)), _LivePace(self.hearing, request.size)
+        wishes, pace = _LiveWishes(request.controls, self._moods(asked)), _LivePace(self.hearing, request.size)
         self.line.send({"live": "ready"})
         moments = self.studio.stream(
             portrait, self._heard(wishes), lambda second: wishes.now, seed=request.seed, size=request.size,
@@ -199,6 +199,13 @@ class Worker:
                 sent += 1
         return {"frames": sent}
 
+    def _moods(self, asked: dict[str, Any]) -> Callable[[str], None]:
+        """Refuses a mood that the consent of a live session does not cover."""
+        if asked["consent"] is None:
+            return lambda mood: None
+        record = self.registry.consent(asked["consent"])
+        return lambda mood: record.check_covers("speak", asked.get("language"), (mood,))
+
     # ---- consent ---------------------------------------------------------------------------------------------------
 
     def _consent(self, asked: dict[str, Any]) -> dict[str, Any]:
@@ -215,6 +222,8 @@ class Worker:
             name=asked["name"],
             statement=asked["statement"],
             purposes=asked["purposes"],
+            languages=asked["languages"],
+            emotions=asked["emotions"],
             expires_on=date.fromisoformat(asked["until"]),
             recorded_by=owner,
             evidence=evidence,
@@ -289,13 +298,15 @@ class Worker:
 class _LiveWishes:
     """The controls as they are now, in a live session."""
 
-    def __init__(self, controls: Controls) -> None:
-        self.now = controls
+    def __init__(self, wishes: Wishes, check_mood: Callable[[str], None]) -> None:
+        self.now, self._check_mood = controls_from(wishes), check_mood
 
     def change(self, wishes: dict[str, Any]) -> None:
-        """Other wishes; impossible ones leave things as they are."""
+        """Other wishes; impossible ones, and moods that nobody agreed to, leave things as they are."""
         try:
-            self.now = controls_from(wishes)
+            asked = controls_from(wishes)
+            self._check_mood(asked.emotion)
+            self.now = asked
         except VasaError:
             return
 

@@ -18,7 +18,7 @@ from demo.limits import Limits, Rate, limits_from
 from demo.requests import ClipRequest, StillRequest, controls_from
 from demo.server import open_services
 from demo.settings import Settings, settings_from
-from vasa_core.errors import AccessRefused, BadInput, BadOption, Busy, VasaError
+from vasa_core.errors import AccessRefused, BadInput, BadOption, Busy, ConsentRefused, VasaError
 from vasa_core.trust import schema
 from vasa_core.trust.accounts import Accounts
 from vasa_core.trust.registry import Registry
@@ -348,3 +348,17 @@ def test_the_words_of_old_jobs_are_forgotten_and_those_of_new_ones_kept(queue, p
         connection.execute(change.values(ended_at=BEGIN - timedelta(days=3650)))
     assert queue.forget_words(BEGIN - timedelta(days=3000)) == 1
     assert queue.of(people[0], old).request == {} and queue.of(people[0], new).request["text"]
+
+
+def test_a_live_session_shows_no_mood_that_nobody_agreed_to():
+    from demo.worker import _LiveWishes
+
+    def check(mood: str) -> None:
+        if mood != "neutral":
+            raise ConsentRefused("The consent covers the emotions neutral.", "other_emotion")
+
+    wishes = _LiveWishes({"emotion": "neutral"}, check)
+    wishes.change({"emotion": "angry", "energy": 2.0})
+    assert (wishes.now.emotion, wishes.now.energy) == ("neutral", 1.0)
+    wishes.change({"emotion": "neutral", "energy": 2.0})
+    assert wishes.now.energy == 2.0

@@ -290,6 +290,32 @@ def test_a_reviewer_sees_each_kind_of_paper_and_may_turn_it_down(demo_house, ann
     assert answers["text"].content == papers["text"]
 
 
+def test_a_consent_is_used_within_its_scope_alone(demo_house, anna, rita):
+    portrait = rita.upload(stranger(), "picture").json()["upload"]
+    terms = {"name": "S. Example", "until": str(date.today() + timedelta(9)), "purposes": ["speak"]}
+    terms |= {"languages": ["en"], "emotions": ["happy"], "portrait": portrait}
+    for odd in ({"purposes": []}, {"purposes": ["sell"]}, {"emotions": ["bored"]}, {"languages": ["English!"]}):
+        terms["statement"] = rita.upload(b"I agree.", "document").json()["upload"]
+        assert rita.post("/consent/statement", json=terms | odd).status_code == 400, odd
+    kept = rita.post("/consent/statement", json=terms).json()
+    assert kept["scope"] == "videos, only in en, only happy"
+    anna.post(f"/consents/{kept['id']}/approve", json={})
+    sound = rita.upload(voice(0.4), "sound").json()["upload"]
+
+    def outcome(**asked: object) -> str:
+        clip = {"portrait": kept["id"], "size": 128, "fps": 10, "controls": {"steps": 1}} | asked
+        job = rita.finish(rita.post("/jobs", json=clip).json()["job"])
+        return job["message"] or job["state"]
+
+    assert outcome(upload=sound, language="en") == "done"
+    assert outcome(upload=sound, language="en", controls={"steps": 1, "emotion": "happy"}) == "done"
+    assert "languages en" in outcome(voice="french", language="en"), "a sample voice speaks its own language"
+    assert "languages en" in outcome(upload=sound), "which language is not said"
+    assert "emotions happy" in outcome(upload=sound, language="en", controls={"steps": 1, "emotion": "angry"})
+    mood_swing = {"controls": {"steps": 1, "emotion": "happy"}, "curve": "mood_swing"}
+    assert "emotions happy" in outcome(upload=sound, language="en", **mood_swing), "it ends in another mood"
+
+
 # ---- signing in through a provider --------------------------------------------------------------------------------
 
 

@@ -48,7 +48,7 @@ class Audit extends HTMLElement {
 
   consentRow(consent) {
     const mood = { approved: "vs-right", pending: "vs-heed" }[consent.state] ?? "vs-off";
-    const basis = [consent.basis, `recorded by ${consent.recorded_by}`, consent.approved_by && `approved by ${consent.approved_by}`, `until ${consent.until}`];
+    const basis = [consent.scope, consent.basis, `recorded by ${consent.recorded_by}`, consent.approved_by && `approved by ${consent.approved_by}`, `until ${consent.until}`];
     return el("li", {},
       stands(consent) ? el("img", { src: `/consents/${consent.id}.jpg`, alt: "", width: 56, height: 56, loading: "lazy" }) : el("span", { class: "vs-thumb" }),
       el("div", {}, el("b", {}, consent.name), el("i", {}, basis.filter(Boolean).join(" · "))),
@@ -65,7 +65,7 @@ class Audit extends HTMLElement {
     const dialog = el("dialog", { class: "vs-dialog vs-wide-dialog", "aria-labelledby": "review-title" },
       el("form", { method: "dialog" },
         el("h2", { id: "review-title" }, `The consent of ${consent.name}`),
-        el("p", {}, consent.approvable ? "Does this paper come from the person shown, and does it say yes to this studio?" : consent.sentence),
+        el("p", {}, consent.approvable ? `Does this paper come from the person shown, and does it say yes to ${consent.scope}?` : consent.sentence),
         el("div", { class: "vs-evidence" },
           stands(consent) ? el("img", { src: `/consents/${consent.id}.jpg?large=1`, alt: `The portrait of ${consent.name}` }) : el("p", {}, "The portrait is no longer kept."),
           await paper(consent)),

@@ -38,11 +38,18 @@ class Consent extends HTMLElement {
     this.button.disabled = false;
   }
 
+  // Whose face, until when, and for what; an empty choice allows any.
+  terms() {
+    const { name, until, purposes, languages, emotions } = this.form.elements;
+    const some = ({ value }) => (value ? value.split(",") : null);
+    return { name: name.value, until: until.value, purposes: some(purposes), languages: some(languages), emotions: some(emotions) };
+  }
+
   // ---- another person ----------------------------------------------------------------------------------------------
 
   async handIn() {
-    const { name, until, portrait, statement } = this.form.elements;
-    const paper = { name: name.value, until: until.value };
+    const { portrait, statement } = this.form.elements;
+    const paper = this.terms();
     paper.portrait = await upload(portrait.files[0], "picture");
     paper.statement = await upload(statement.files[0], "document");
     this.done(await post("/consent/statement", paper));
@@ -82,8 +89,7 @@ class Consent extends HTMLElement {
     const taken = await film.stop();
     this.close();
     this.tell("", "Looking and listening.");
-    const { name, until } = this.form.elements;
-    const capture = { evidence: this.evidence, name: name.value, until: until.value };
+    const capture = { evidence: this.evidence, ...this.terms() };
     this.evidence = null;
     capture.portrait = this.portrait ?? await upload(picture, "picture", "still.jpg");
     capture.video = await upload(taken, "capture", "capture");
