@@ -44,6 +44,8 @@ TELL_S = 0.1
 """Progress is told at most this often."""
 LATE_S = 1.2
 """A frame is late when its sound was heard so long ago: the stream's own half second, and as much again."""
+MOST_LEFT_OUT = 11
+"""Of a row of late frames every twelfth is drawn."""
 LIVE_REFINED_CORES = 4
 """With fewer, browser and engine share them: live then shows the bare warp, clips and stills are refined everywhere."""
 
@@ -315,18 +317,22 @@ class _LivePace:
     """What keeps a live session in time: late frames are left out, and where many are, smaller ones are made."""
 
     def __init__(self, hearing: Hearing, size: int) -> None:
-        self._hearing, self._size = hearing, size
+        self._hearing, self._size, self._left_out = hearing, size, 0
         self._late: deque[bool] = deque(maxlen=FRAME_RATE_HZ)
 
     def is_late(self, second: float) -> bool:
-        """Whether a frame of this second of the sound would come too long after it was heard."""
+        """Whether a frame of this second of the sound is left out: it would come too long after it was heard.
+
+        Some are drawn however late, so that on a machine too busy to keep up the face still moves.
+        """
         late = self._hearing.heard_s - second > LATE_S
         self._late.append(late)
         smaller = [size for size in LIVE_SIZES if size < self._size]
         if smaller and len(self._late) == FRAME_RATE_HZ and sum(self._late) * 3 > FRAME_RATE_HZ:
             self._size = smaller[0]
             self._late.clear()
-        return late
+        self._left_out = self._left_out + 1 if late and self._left_out < MOST_LEFT_OUT else 0
+        return self._left_out > 0
 
     def fitting(self, picture: np.ndarray) -> np.ndarray:
         """The picture at the size that this machine can bear."""

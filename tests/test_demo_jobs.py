@@ -9,6 +9,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 from demo_house import QUICK, voice
 
@@ -362,3 +363,17 @@ def test_a_live_session_shows_no_mood_that_nobody_agreed_to():
     assert (wishes.now.emotion, wishes.now.energy) == ("neutral", 1.0)
     wishes.change({"emotion": "neutral", "energy": 2.0})
     assert wishes.now.energy == 2.0
+
+
+def test_on_a_machine_that_cannot_keep_up_the_face_still_moves():
+    from types import SimpleNamespace
+
+    from demo.worker import _LivePace
+
+    hearing = SimpleNamespace(heard_s=0.0)
+    pace = _LivePace(hearing, 512)
+    assert not any(pace.is_late(frame / 25) for frame in range(25)), "all in time"
+    hearing.heard_s = 60.0
+    shown = [frame for frame in range(48) if not pace.is_late(frame / 25)]
+    assert shown == [11, 23, 35, 47], "one in twelve"
+    assert pace.fitting(np.zeros((512, 512, 3), np.uint8)).shape[0] < 512, "and smaller"

@@ -245,6 +245,7 @@ class Live extends HTMLElement {
 
   say(title, line) {
     this.words.hidden = false;
+    this.words.classList.toggle("vs-plate", Boolean(this.shown?.count)); // over a face that was shown, words need a ground
     this.words.replaceChildren(el("p", { class: "vs-lead" }, title || "Say something."), el("p", {}, line || (title ? "" : "The face speaks along, a moment later.")));
   }
 }
