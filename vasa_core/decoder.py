@@ -22,10 +22,11 @@ from vasa_core.landmarks import CROP_PX
 from vasa_core.latents import DYNAMICS, EXPRESSION, POSE
 from vasa_core.mending import Mending, lifted
 from vasa_core.mouth import draw_mouth, mouth_light, seat_cavity
-from vasa_core.portrait import RIM_REACH_SHARE, SHEET_CELLS, Portrait, sample_volume
+from vasa_core.portrait import RIM_REACH_SHARE, SHEET_CELLS, Portrait, volume_index
 from vasa_core.refinement import FaceNetworks
 from vasa_core.sight import CANONICAL_CM, Mesh, Sight, coarse_planes, depth_seen, fine_planes
 from vasa_core.surface import EYE_CORNERS, LIP_CORNERS, UPPER_LIDS, UPPER_LIP, Surface
+from vasa_core.warping import look_up, near_person, packed, show_hidden
 
 EXPRESSION_REACH_SHARE = 0.45
 """Expression moves the sheet outside the face up to this share of the face's width away: the neck under a falling
@@ -122,7 +123,9 @@ class Decoder:
         self.lids_open_px = [max(float((at[lower] - at[upper])[:, 1].sum()), 1.0) for upper, lower in self.lid_paths]
         self.lid_skin = lid_skin(portrait.crop, portrait.landmarks)
         self.lashes = lash_colours(portrait.crop, [at[upper] for upper, _ in self.lid_paths])
-        self.person_pixels = unmixed(portrait.crop, portrait.background, portrait.matte)
+        self.person_pixels = packed(unmixed(portrait.crop, portrait.background, portrait.matte), portrait.matte)
+        self.near_person = near_person(portrait.matte)
+        self.volume_from_cm = index_from_cm()
         if networks and not len(portrait.appearance_volume):
             self.portrait = portrait = replace(portrait, appearance_volume=lifted(portrait, self._depth(), networks))
         self.mending = Mending(portrait, networks) if networks else None
@@ -326,25 +329,13 @@ class Decoder:
         face = np.zeros((high[1] - low[1], high[0] - low[0], attributes.shape[1]), np.float32)
         rasterise(points, self.triangles, attributes, empty_depth(*face.shape[:2]), face)
         backward[region] += face[..., 2:3] * (face[..., :2] - backward[region])
-        seen = cv2.remap(
-            self.person_pixels, backward[..., 0], backward[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
-        )
-        alpha = cv2.remap(portrait.matte, backward[..., 0], backward[..., 1], cv2.INTER_LINEAR, borderValue=0)
+        picture, alpha = np.empty((size, size, 3), np.uint8), np.empty((size, size), np.float32)
+        look_up(self.person_pixels, self.near_person, portrait.background, backward, picture, alpha)
         if self.hidden_exists:
-            self._show_hidden(seen[region], face)
+            show_hidden(face, portrait.colour_volume, *self.volume_from_cm, alpha[region], picture[region])
         known = np.zeros((size, size, 2), np.float32)
         known[region] = face[..., 2:4]
-        picture = cv2.blendLinear(seen, portrait.background, alpha, 1 - alpha)
         return Warp(picture=picture, alpha=alpha, backward=backward, face=known)
-
-    def _show_hidden(self, seen: np.ndarray, face: np.ndarray) -> None:
-        """Skin the portrait does not show, from the volume at its canonical place."""
-        hidden = (face[..., 2] > 0) & (face[..., 3] < 0.999)
-        if not hidden.any():
-            return
-        colour = sample_volume(self.portrait.colour_volume, face[..., 4:7][hidden])[:, :3]
-        doubt = ((1 - face[..., 3]) * face[..., 2])[hidden][:, None]
-        seen[hidden] = np.clip(seen[hidden] * (1 - doubt) + colour * doubt, 0, 255).astype(np.uint8)
 
     def _eye_transform(self, eye: int, head_pose: np.ndarray) -> np.ndarray:
         """Which portrait pixel lies at a frame pixel of this eye: the affine map of the eyeball's front."""
@@ -358,6 +349,12 @@ class Decoder:
 def with_appearance(portrait: Portrait, surface: Surface, networks: FaceNetworks) -> Portrait:
     """The portrait with its appearance volume lifted: once, before the first of many decoders."""
     return Decoder(portrait, surface, networks).portrait
+
+
+def index_from_cm() -> tuple[Float[np.ndarray, " 3"], Float[np.ndarray, " 3"]]:
+    """Factor and offset from canonical places (cm) to indices of the colour volume, width first."""
+    offset = volume_index(np.zeros((1, 3), np.float32))[0]
+    return volume_index(np.ones((1, 3), np.float32))[0] - offset, offset
 
 
 def unmixed(
