@@ -305,3 +305,59 @@ def test_what_is_private_or_missing_would_be_found():
 )
 def test_a_picture_without_words_is_found(data, metadata, words):
     assert alternative(nbformat.v4.new_output("display_data", data, metadata=metadata)) == words
+
+
+# --------------------------------------------------------------------------- running them
+
+
+def loaded(script: str):
+    """A script of the notebooks' folder as a module."""
+    spec = importlib.util.spec_from_file_location(f"notebooks_{script}", FOLDER / f"{script}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def kept(tmp_path: Path, *cells: str) -> Path:
+    """A notebook with these code cells."""
+    path = tmp_path / "01_tried.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells]), path)
+    return path
+
+
+def test_a_notebook_that_fails_is_named_and_left_as_it_was(tmp_path):
+    refresh = loaded("refresh")
+    path = kept(tmp_path, "1 + 1", "1 / 0")
+    before = path.read_bytes()
+    with pytest.raises(refresh.Failed, match=r"01_tried.ipynb(.|\n)*ZeroDivisionError"):
+        refresh.refresh(path)
+    assert path.read_bytes() == before
+
+
+def test_what_is_kept_says_nothing_of_the_run(tmp_path, monkeypatch):
+    for variable in ("IPYTHONDIR", "VASA_HOME"):
+        monkeypatch.setenv(variable, "")  # what the next line sets is taken back afterwards
+    loaded("conftest").pytest_configure(None)  # no network, as under `make test`
+    guarded = "import socket\ntry:\n    socket.create_connection(('192.0.2.1', 80), 1)\nexcept RuntimeError as e:\n"
+    path = kept(tmp_path, f"{guarded}    print('refused:', e)", "from ipywidgets import IntSlider\nIntSlider()")
+    loaded("refresh").refresh(path)
+    notebook = read(path)
+    assert "refused: a notebook tried" in notebook.cells[0].outputs[0].text
+    assert notebook.cells[1].outputs == []
+    assert set(notebook.metadata) == {"kernelspec", "language_info"}
+    assert not any(cell.metadata for cell in notebook.cells)
+
+
+@pytest.mark.parametrize(
+    ("output", "seconds", "why"),
+    [
+        (nbformat.v4.new_output("stream", name="stderr", text="a warning"), 1.0, "stderr"),
+        (nbformat.v4.new_output("stream", name="stdout", text="fine"), 181.0, "minutes"),
+        (nbformat.v4.new_output("stream", name="stdout", text="x" * 3_000_001), 1.0, "MB"),
+    ],
+)
+def test_a_notebook_over_which_a_reader_would_stumble_is_not_kept(output, seconds, why):
+    refresh = loaded("refresh")
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1", outputs=[output])])
+    with pytest.raises(refresh.Failed, match=why):
+        refresh.check(Path("01_tried.ipynb"), notebook, seconds)
