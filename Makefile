@@ -19,11 +19,11 @@ PROBE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info <
 FIND_PYTHON = for p in $(PYTHON) python3.11 python3.12 python3 python; do \
 	if "$$p" -c '$(PROBE)' >/dev/null 2>&1; then echo "$$p"; break; fi; done
 
-.PHONY: help video test app lab notebooks bench lint format assets clean
+.PHONY: help video test app lab notebooks slides bench lint format assets clean
 
 help:
 	@sed -n '1,5s/^# \{0,1\}//p' Makefile
-	@echo "also: make lab | notebooks | bench | lint | format | clean"
+	@echo "also: make lab | notebooks | slides | bench | lint | format | clean"
 
 video: $(VENV)/ready-core
 	@$(BIN)/vasa speak $(PORTRAIT) $(VOICE) -o $(OUT)
@@ -40,6 +40,9 @@ lab: $(VENV)/ready-notebooks
 
 notebooks: $(VENV)/ready-notebooks
 	@$(BIN)/python notebooks/refresh.py
+
+slides: $(VENV)/ready-notebooks
+	@$(BIN)/python notebooks/slides.py
 
 app: $(VENV)/ready-app
 	@$(BIN)/python -m demo
