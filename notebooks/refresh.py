@@ -40,6 +40,8 @@ def run(path: Path) -> tuple[NotebookNode, float]:
             resources={"metadata": {"path": str(path.parent)}},
             on_cell_start=lambda cell, cell_index: bar.update(cell_index - bar.n),
         )
+        # answering Output widgets on the socket it also listens on, nbclient can sleep through the kernel's reply
+        client.comm_open_handlers.clear()
         begun = _kernels_s()
         try:
             client.execute()
@@ -63,8 +65,8 @@ def settled(notebook: NotebookNode) -> NotebookNode:
     )
     for cell in notebook.cells:
         cell.metadata = NotebookNode({key: cell.metadata[key] for key in ("tags",) if key in cell.metadata})
-        if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
+        if cell.cell_type == "code" and any(WIDGET in output.get("data", {}) for output in cell.outputs):
+            cell.outputs = []  # what a widget draws is for those who move it; a figure of its own stands beside it
     return notebook
 
 
