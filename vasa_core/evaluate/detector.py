@@ -34,6 +34,8 @@ about half of it is left on a crop."""
 FRESH_GRAIN = 4.5
 """What is laid over finished frames to hide them from the detector."""
 
+LEVEL_DEG = 2.0
+
 NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1), (0, 2), (2, 0))
 """Rows down and columns right: the six directions in which grain is compared."""
 
@@ -200,6 +202,9 @@ def regrained(exhibit: Exhibit, deviation: float = FRESH_GRAIN) -> Exhibit:
     return Exhibit(picture=grainy(exhibit.picture, rng, deviation), face=exhibit.face)
 
 
-def denoised(exhibit: Exhibit) -> Exhibit:
-    """The picture as a camera keeps it that smooths its own grain, as phones do."""
-    return Exhibit(picture=cv2.bilateralFilter(exhibit.picture, 5, 18, 2), face=exhibit.face)
+def straightened(exhibit: Exhibit) -> Exhibit:
+    """The picture turned a little, as every photo program does to a horizon that is not level."""
+    height, width = exhibit.picture.shape[:2]
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), LEVEL_DEG, 1.0)
+    level = cv2.warpAffine(exhibit.picture, turn, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+    return Exhibit(picture=level, face=exhibit.face)
