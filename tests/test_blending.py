@@ -13,11 +13,11 @@ from vasa_core.blending import (
     UNIT_FROM_TENTH,
     apply,
     bound,
-    carry,
     drawn_in,
     find,
     head_within,
     hear,
+    meet,
     put_together,
     tell,
     told_of_portrait,
@@ -146,15 +146,38 @@ def test_the_volume_gives_back_what_lies_at_a_place():
     assert [COARSE[k] for k in range(*CANONICAL.indices(12))] == ["canonical x", "canonical y", "canonical z"]
 
 
-def test_what_is_carried_moves_by_exactly_the_shift():
+def test_two_equal_words_meet_in_the_same_word_moved_by_exactly_the_shift():
     rng = np.random.default_rng(1)
-    planes, out = smooth(rng, 3, 256, 256), np.empty((3, 256, 256), np.float32)
-    carry(planes, np.zeros((2, 128, 128), np.float32), out)
-    assert np.array_equal(out, planes)
-    shift = np.zeros((2, 128, 128), np.float32)
+    planes, free, out = (
+        smooth(rng, 5, 256, 256),
+        np.ones((2, 256, 256), np.float32),
+        np.empty((5, 256, 256), np.float32),
+    )
+    planes[1] = np.abs(planes[1]) + 0.1
+    within, still = np.empty_like(free), np.zeros((2, 128, 128), np.float32)
+    meet(planes, free, still, planes, free, still, free, 1, out, within)
+    np.testing.assert_allclose(out, planes, atol=1e-6)
+    assert (within == 1).all()
+    shift = still.copy()
     shift[0], shift[1] = 6.0, -4.0  # pixels of 512: three columns to the right, two rows up
-    carry(planes, shift, out)
+    meet(planes, free, shift, planes, free, shift, free, 1, out, within)
     np.testing.assert_allclose(out[:, 2:, :-3], planes[:, :-2, 3:], atol=1e-5)
+
+
+def test_a_word_counts_as_far_as_it_was_free_and_nothing_forbidden_comes_back():
+    one, other = np.full((5, 256, 256), 0.2, np.float32), np.full((5, 256, 256), 0.6, np.float32)
+    free, bound_now = np.ones((2, 256, 256), np.float32), np.ones((2, 256, 256), np.float32)
+    held, still = np.zeros((2, 256, 256), np.float32), np.zeros((2, 128, 128), np.float32)
+    out, within = np.empty_like(one), np.empty_like(free)
+    meet(one, free, still, other, free, still, free, 1, out, within)
+    assert np.allclose(out, 0.4)
+    meet(one, held, still, other, free, still, free, 1, out, within)
+    assert np.allclose(out, 0.6, atol=1e-3) and (within == 1).all()
+    meet(one, held, still, other, held, still, free, 1, out, within)
+    assert (within == 0).all()
+    bound_now[:, :100] = 0
+    meet(one, free, still, other, free, still, bound_now, 1, out, within)
+    assert (within[:, :100] == 0).all() and (within[:, 100:] == 1).all()
 
 
 def test_rows_are_widened_as_opencv_does():

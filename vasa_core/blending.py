@@ -39,6 +39,11 @@ LIGHT_PX = 64
 
 BLEND = ("unmoved", "painted", "red", "green", "blue")
 LIGHT = ("flow x", "flow y", "gain red", "gain green", "gain blue")
+BLEND_FIRST, LIGHT_FIRST = 1, 2
+"""So many of these planes obey the first of their two bounds."""
+
+LEAST_WITHIN, SHARE_LEAST = np.float32(1e-3), np.float32(1 / 512)
+NEXT = np.uint32(1)
 
 _PORTRAIT_AT, _FINE_AT, _COARSE_AT = 12, 24, 24 + 4 * len(FINE)
 _HEAD = COARSE.index("head")
@@ -220,35 +225,75 @@ def apply(blend, within, light, light_within, settled_blend, settled_light):
                 settled_light[c, y, x] = np.exp(light[c, y, x] * light_within[1, y, x])
 
 
+@numba.njit(cache=True, fastmath=True, nogil=True, inline="always")
+@no_type_check
+def _shifted(shift, y, x, high, wide):
+    """Where in planes [high, wide] something was, that is seen at (y, x) now, from `shift` [2, high2, wide2] in pixels
+    of 512; clamped at the borders."""
+    v = (np.float32(y) + HALF) * np.float32(shift.shape[1] / high) - HALF
+    u = (np.float32(x) + HALF) * np.float32(shift.shape[2] / wide) - HALF
+    v = min(max(v, ZERO), np.float32(shift.shape[1] - 1))
+    u = min(max(u, ZERO), np.float32(shift.shape[2] - 1))
+    y0, x0 = np.uint32(min(np.int32(v), shift.shape[1] - 2)), np.uint32(min(np.int32(u), shift.shape[2] - 2))
+    v, u = v - np.float32(y0), u - np.float32(x0)
+    dx, dy = _between(shift[0], y0, x0, v, u), _between(shift[1], y0, x0, v, u)
+    there_y = min(max(np.float32(y) + dy * np.float32(high / CROP_PX), ZERO), np.float32(high - 1))
+    there_x = min(max(np.float32(x) + dx * np.float32(wide / CROP_PX), ZERO), np.float32(wide - 1))
+    return there_y, there_x
+
+
+@numba.njit(cache=True, fastmath=True, nogil=True, inline="always")
+@no_type_check
+def _between(plane, y0, x0, v, u):
+    """Linear between four pixels; indices that cannot be negative spare a look."""
+    above = plane[y0, x0] + u * (plane[y0, x0 + NEXT] - plane[y0, x0])
+    below = plane[y0 + NEXT, x0] + u * (plane[y0 + NEXT, x0 + NEXT] - plane[y0 + NEXT, x0])
+    return above + v * (below - above)
+
+
 @numba.njit(cache=True, fastmath=True, nogil=True)
 @no_type_check
-def carry(planes, shift, out):
-    """Planes of an earlier moment brought to this one: what is seen here now was `shift` [2, high2, wide2] (pixels of
-    512) away then; linear, clamped at the borders."""
+def meet(before, before_within, before_shift, after, after_within, after_shift, now, of_first, planes, within):
+    """The words on two moments brought to one between them and mixed.
+
+    What is seen here now was `shift` (pixels of 512) away at the other moment. The first `of_first` planes [channel,
+    high, wide] obey the first of two bounds `within`, the others the second; each word counts as far as it was bound
+    to nothing, for where a network is bound it has learned nothing. What both forbid, or `now` forbids, stays
+    forbidden; what is forbidden is not worked out.
+    """
     high, wide = planes.shape[1:]
-    unit = np.float32(wide / CROP_PX)
-    across, along = np.float32(shift.shape[2] / wide), np.float32(shift.shape[1] / high)
     for y in range(high):
-        v = min(max((np.float32(y) + HALF) * along - HALF, ZERO), np.float32(shift.shape[1] - 1))
-        row = min(np.int32(v), shift.shape[1] - 2)
-        v -= np.float32(row)
         for x in range(wide):
-            u = min(max((np.float32(x) + HALF) * across - HALF, ZERO), np.float32(shift.shape[2] - 1))
-            column = min(np.int32(u), shift.shape[2] - 2)
-            u -= np.float32(column)
-            a, b, c, d = (ONE - u) * (ONE - v), u * (ONE - v), (ONE - u) * v, u * v
-            dx = a * shift[0, row, column] + b * shift[0, row, column + 1]
-            dx += c * shift[0, row + 1, column] + d * shift[0, row + 1, column + 1]
-            dy = a * shift[1, row, column] + b * shift[1, row, column + 1]
-            dy += c * shift[1, row + 1, column] + d * shift[1, row + 1, column + 1]
-            from_x = min(max(np.float32(x) + unit * dx, ZERO), np.float32(wide - 1))
-            from_y = min(max(np.float32(y) + unit * dy, ZERO), np.float32(high - 1))
-            x0, y0 = min(np.int32(from_x), wide - 2), min(np.int32(from_y), high - 2)
-            right, down = from_x - np.float32(x0), from_y - np.float32(y0)
-            a, b, c, d = (ONE - right) * (ONE - down), right * (ONE - down), (ONE - right) * down, right * down
-            for k in range(planes.shape[0]):
-                value = a * planes[k, y0, x0] + b * planes[k, y0, x0 + 1]
-                out[k, y, x] = value + c * planes[k, y0 + 1, x0] + d * planes[k, y0 + 1, x0 + 1]
+            first, second = now[0, y, x] > ZERO, now[1, y, x] > ZERO
+            within[0, y, x], within[1, y, x] = ZERO, ZERO
+            for c in range(planes.shape[0]):
+                planes[c, y, x] = ZERO
+            if not (first or second):
+                continue
+            v, u = _shifted(before_shift, y, x, high, wide)
+            y0, x0 = np.uint32(min(np.int32(v), high - 2)), np.uint32(min(np.int32(u), wide - 2))
+            v, u = v - np.float32(y0), u - np.float32(x0)
+            t, s = _shifted(after_shift, y, x, high, wide)
+            y1, x1 = np.uint32(min(np.int32(t), high - 2)), np.uint32(min(np.int32(s), wide - 2))
+            t, s = t - np.float32(y1), s - np.float32(x1)
+            for k in range(2):
+                if now[k, y, x] <= ZERO:
+                    continue
+                a = _between(before_within[k], y0, x0, v, u)
+                b = _between(after_within[k], y1, x1, t, s)
+                within[k, y, x] = min(now[k, y, x], max(a, b))
+                a, b = a + LEAST_WITHIN, b + LEAST_WITHIN
+                a = a / (a + b)
+                c = 0 if k == 0 else of_first
+                last = of_first if k == 0 else planes.shape[0]
+                while c < last:
+                    one = _between(before[c], y0, x0, v, u)
+                    planes[c, y, x] = a * one + (ONE - a) * _between(after[c], y1, x1, t, s)
+                    if of_first == 1 and c == 1 and planes[c, y, x] < SHARE_LEAST:
+                        for colour in range(2, planes.shape[0]):  # hardly painted: any colour near will do
+                            planes[colour, y, x] = before[colour, y0, x0]
+                        c = last
+                    c += 1
 
 
 @numba.njit(cache=True, fastmath=True, nogil=True)

@@ -15,16 +15,18 @@ from jaxtyping import Float, UInt8
 
 from vasa_core.blending import (
     BLEND,
+    BLEND_FIRST,
     LIGHT,
+    LIGHT_FIRST,
     LIGHT_PX,
     UNIT_FROM_TENTH,
     apply,
     bound,
-    carry,
     drawn_in,
     find,
     head_within,
     hear,
+    meet,
     put_together,
     tell,
     told_of_portrait,
@@ -77,15 +79,17 @@ class Mending:
         within, light_within = self._bounds(sight)
         return Said(sight=sight, blend=blend, within=within, light=light, light_within=light_within)
 
-    def carried(self, said: Said, sight: Sight) -> Said:
-        """The word on an earlier frame brought to this one; what either moment forbids stays forbidden."""
-        shift = (sight.coarse[MOVED] - said.sight.coarse[MOVED]) * np.float32(MOVED_PX)
-        blend, within, light, light_within = (
-            _brought(planes, shift) for planes in (said.blend, said.within, said.light, said.light_within)
-        )
-        for then, now in zip((within, light_within), self._bounds(sight), strict=True):
-            np.minimum(then, now, out=then)
-        return Said(sight=sight, blend=blend, within=within, light=light, light_within=light_within)
+    def between(self, before: Said, after: Said, sight: Sight) -> Said:
+        """The word on a frame between two others: both brought to it and mixed, each where it was bound least; what
+        both forbid or geometry forbids now stays forbidden."""
+        planes = [np.empty_like(plane) for plane in (before.blend, before.within, before.light, before.light_within)]
+        shifts = [(sight.coarse[MOVED] - said.sight.coarse[MOVED]) * np.float32(MOVED_PX) for said in (before, after)]
+        now, light_now = self._bounds(sight)
+        then, later = ((said.blend, said.within, shift) for said, shift in zip((before, after), shifts, strict=True))
+        meet(*then, *later, now, BLEND_FIRST, *planes[:2])
+        then, later = ((s.light, s.light_within, shift) for s, shift in zip((before, after), shifts, strict=True))
+        meet(*then, *later, light_now, LIGHT_FIRST, *planes[2:])
+        return Said(sight=sight, blend=planes[0], within=planes[1], light=planes[2], light_within=planes[3])
 
     def frame(self, warped: UInt8[np.ndarray, "512 512 3"], said: Said) -> UInt8[np.ndarray, "512 512 3"]:
         """The frame put together as was said."""
@@ -105,12 +109,6 @@ class Mending:
 
 def _channels_last(said: torch.Tensor) -> np.ndarray:
     return said[0].movedim(0, -1).float().contiguous().numpy()
-
-
-def _brought(planes: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    out = np.empty_like(planes)
-    carry(planes, shift, out)
-    return out
 
 
 def lifted(

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from vasa_core.ahead import made_ahead
+from vasa_core.attention import Attention
 from vasa_core.clock import FRAME_RATE_HZ
 from vasa_core.decoder import Decoder
 from vasa_core.landmarks import CROP_PX
@@ -37,26 +38,42 @@ def render_frames(
     size: int = CROP_PX,
     networks: FaceNetworks | None = None,
     fps: float = FRAME_RATE_HZ,
+    *,
+    every_frame: bool = False,
 ) -> Iterator[UInt8[np.ndarray, "size size 3"]]:
-    """The frames of a motion that arrives in stretches of any length, `fps` to the second, one at a time."""
+    """The frames of a motion that arrives in stretches of any length, `fps` to the second, one at a time; `every_frame`
+    as in `drawn`."""
     decoder, trail = Decoder(portrait, surface, networks), Trail(fps)
-    held = ((within_view(pose, portrait), dynamics) for motion in moments for pose, dynamics in poses(motion))
-    for frame in drawn(decoder, ((pose, dynamics, trail(pose)) for pose, dynamics in held)):
+
+    def wanted() -> Iterator[Wanted | None]:
+        for motion in moments:
+            for wished, dynamics in poses(motion):
+                pose = within_view(wished, portrait)
+                yield pose, dynamics, trail(pose)
+            yield None
+
+    for frame in drawn(decoder, wanted(), every_frame=every_frame):
         yield resized(frame, size)
 
 
-def drawn(decoder: Decoder, wanted: Iterable[Wanted]) -> Generator[UInt8[np.ndarray, "512 512 3"], None, None]:
-    """Frames of what is wanted: head pose, facial dynamics, trailing pose.
+def drawn(
+    decoder: Decoder, wanted: Iterable[Wanted | None], *, every_frame: bool = False
+) -> Generator[UInt8[np.ndarray, "512 512 3"], None, None]:
+    """Frames of what is wanted: head pose, facial dynamics, trailing pose; None says that more will be long in coming.
 
-    The geometry of the next frame is worked out in a second thread beside the network of this one; without a network
-    there is nothing to share.
+    The geometry of the next frames is worked out in a second thread beside the network of this one; without a network
+    there is nothing to share. The network is asked as often as needed (`Attention`), or about every frame: the
+    reference.
     """
-    begun = (decoder.begun(*one) for one in wanted)
+    begun = (one and decoder.begun(*one) for one in wanted)
     if not decoder.mending:
-        yield from (decoder.finished(one) for one in begun)
+        yield from (decoder.finished(one) for one in begun if one)
         return
-    with closing(made_ahead(begun)) as ahead:
-        yield from (decoder.finished(one) for one in ahead)
+    with closing(made_ahead(begun, depth=2)) as ahead:
+        if every_frame:
+            yield from (decoder.finished(one) for one in ahead if one)
+        else:
+            yield from Attention(decoder.mending).frames(ahead)
 
 
 def poses(

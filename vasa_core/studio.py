@@ -45,7 +45,8 @@ from vasa_core.pictures import load_picture
 from vasa_core.portrait import Portrait, prepare
 from vasa_core.refinement import FaceNetworks, load_networks
 from vasa_core.render import PasteBack, Wanted, drawn, poses, render_frame, render_frames, resized, within_view
-from vasa_core.speech import SpeechEncoder, load_speech_encoder
+from vasa_core.resting import Rest
+from vasa_core.speech import SpeechEncoder, load_speech_encoder, silence
 from vasa_core.stream import LIVE, WHOLE, Pace, motion_windows
 from vasa_core.surface import Surface, load_surface
 from vasa_core.trailing import Trail
@@ -88,6 +89,9 @@ class Studio:
 
     house: House = field(default_factory=House.at)
     """Where grants are kept and what signs and marks; by default the user's own."""
+
+    every_frame: bool = False
+    """The refinement network is asked about every frame of a video, not only when needed: the reference, and slower."""
 
     @cached_property
     def surface(self) -> Surface:
@@ -261,15 +265,20 @@ class Studio:
         motions = made_ahead(self._motions(chunks, curve, seed, pace))
         seconds: deque[float] = deque()
 
-        def wanted() -> Iterator[Wanted]:
-            for count, (wished, facial_dynamics) in enumerate(pose for motion in motions for pose in poses(motion)):
-                head_pose = within_view(wished, portrait)
-                trailing = trail(head_pose)  # hair swings on while a frame is left out
-                if not late((count + 0.5) / FRAME_RATE_HZ):
-                    seconds.append((count + 0.5) / FRAME_RATE_HZ)
-                    yield head_pose, facial_dynamics, trailing
+        def wanted() -> Iterator[Wanted | None]:
+            count = itertools.count()
+            for motion in motions:
+                for wished, facial_dynamics in poses(motion):
+                    head_pose = within_view(wished, portrait)
+                    trailing = trail(head_pose)  # hair swings on while a frame is left out
+                    second = (next(count) + 0.5) / FRAME_RATE_HZ
+                    if not late(second):
+                        seconds.append(second)
+                        yield head_pose, facial_dynamics, trailing
+                yield None
 
-        with closing(motions), one_thread(), closing(drawn(decoder, wanted())) as frames:
+        pictures = drawn(decoder, wanted(), every_frame=self.every_frame)
+        with closing(motions), one_thread(), closing(pictures) as frames:
             for frame in frames:
                 yield Moment(second=seconds.popleft(), picture=resized(frame, size))
 
@@ -318,14 +327,16 @@ class Studio:
         """Sound to motion, whatever waits for it: a file, a live page, a notebook."""
         generator, rng = torch.Generator().manual_seed(seed), np.random.default_rng(seed)
         features = self.speech_encoder.listen(chunks, pace.hop_of(self.motion_model.config.window))
-        windows = motion_windows(features, curve, self.motion_model, generator, pace)
-        return Blinker(self.surface, rng).change(windows, curve)
+        made_from, heard = itertools.tee(features)
+        windows = motion_windows(made_from, curve, self.motion_model, generator, pace)
+        return Blinker(self.surface, rng).change(Rest(self.surface, silence).change(windows, heard), curve)
 
     def _frames(
         self, portrait: Portrait, moments: Iterable[Motion], size: int, full: bool, fps: int
     ) -> Iterator[Picture]:
         whole = PasteBack(portrait) if full else None
-        for frame in render_frames(portrait, moments, self.surface, CROP_PX if full else size, self.face_networks, fps):
+        shown_px, networks, every = CROP_PX if full else size, self.face_networks, self.every_frame
+        for frame in render_frames(portrait, moments, self.surface, shown_px, networks, fps, every_frame=every):
             yield whole(frame) if whole else frame
 
     def _facial_dynamics(
