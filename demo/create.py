@@ -237,10 +237,10 @@ def _head() -> dict[str, gr.components.Component]:
 
 def _fine() -> dict[str, gr.components.Component]:
     with gr.Row():
-        audio = gr.Slider(0, 3, 0.5, step=0.1, label="Lips follow the voice (λ_A)", buttons=[])
+        audio = gr.Slider(0, 3, 1.5, step=0.1, label="Lips and head follow the voice (λ_A)", buttons=[])
         gaze = gr.Slider(0, 3, 0, step=0.1, label="Eyes follow the gaze (λ_g)", buttons=[])
     with gr.Row():
-        steps = gr.Slider(5, 50, 20, step=1, label="Denoising steps", buttons=[])
+        steps = gr.Slider(5, 50, 10, step=1, label="Denoising steps", buttons=[])
         seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=2**31 - 1)
     with gr.Row():
         size = gr.Dropdown([(f"{px} × {px}", px) for px in (256, 384, 512)], value=512, label="Size")
