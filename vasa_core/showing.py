@@ -49,7 +49,7 @@ CYCLE = (BLUE, ORANGE, GREEN, RED, SKY, PINK, INK)
 WIDTH_IN = 9.0
 DPI = 100  # 900 pixels wide
 HEAVY_BYTES = 120_000
-"""A figure whose PNG is larger than this holds photographs: it is shown as JPEG."""
+"""A figure whose PNG is larger than this is shown as JPEG."""
 
 JPEG_QUALITY = 85
 LARGEST_CLIP_BYTES = 400_000
@@ -114,12 +114,20 @@ def described(figure: Figure, alt: str) -> None:
 
 
 def _drawn(figure: Figure) -> tuple[str, bytes]:
-    for kind, options in (("png", {"optimize": True}), ("jpeg", {"quality": JPEG_QUALITY, "optimize": True})):
-        file = io.BytesIO()
-        figure.canvas.print_figure(file, format=kind, dpi=DPI, pil_kwargs=options)
-        if file.tell() <= HEAVY_BYTES:
-            break
-    return kind, file.getvalue()
+    """The figure as PNG, or as JPEG where it is heavy or shows photographs (sliders wait for every millisecond)."""
+    shown = (image.get_array() for axes in figure.axes for image in axes.get_images())
+    photographs = any(pixels is not None and pixels.ndim == 3 for pixels in shown)
+    if not photographs:
+        drawn = _file(figure, "png", {"optimize": True})
+        if len(drawn) <= HEAVY_BYTES:
+            return "png", drawn
+    return "jpeg", _file(figure, "jpeg", {"quality": JPEG_QUALITY, "optimize": True})
+
+
+def _file(figure: Figure, kind: str, options: dict[str, Any]) -> bytes:
+    file = io.BytesIO()
+    figure.canvas.print_figure(file, format=kind, dpi=DPI, pil_kwargs=options)
+    return file.getvalue()
 
 
 def labelled(picture: Picture) -> Picture:
