@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from vasa_core import assets
-from vasa_core.blinks import LEARNED_PER_MINUTE, ONSET, PULSE, Blinker, Lids
+from vasa_core.blinks import LEARNED_PER_MINUTE, ONSET, PULSE, USUAL_PER_MINUTE, Blinker, Lids
 from vasa_core.controls import Controls
 from vasa_core.latents import DYNAMICS, EXPRESSION, POSE, Motion
 from vasa_core.surface import load_surface
@@ -50,9 +50,13 @@ def test_a_full_blink_of_the_surface_is_one_and_the_neutral_face_is_nought() -> 
     assert LIDS.closed(np.zeros(EXPRESSION)) == 0
 
 
-def test_a_rate_of_one_changes_no_bit() -> None:
-    motion = motion_with_blinks(500, 75)
-    assert torch.equal(changed(motion, 1.0).packed(), motion.packed())
+LEARNED_EVERY = round(60 * 25 / LEARNED_PER_MINUTE)
+"""Frames from blink to blink of a motion that blinks as the model does."""
+
+
+def test_a_rate_that_is_the_models_own_changes_no_bit() -> None:
+    motion = motion_with_blinks(500, LEARNED_EVERY)
+    assert torch.equal(changed(motion, LEARNED_PER_MINUTE / USUAL_PER_MINUTE).packed(), motion.packed())
 
 
 def test_a_rate_of_nought_keeps_the_eyes_open_and_moves_nothing_else() -> None:
@@ -63,16 +67,11 @@ def test_a_rate_of_nought_keeps_the_eyes_open_and_moves_nothing_else() -> None:
     assert torch.equal(still.head_pose, motion.head_pose)
 
 
-def test_half_the_rate_leaves_about_half() -> None:
-    left = blinks_in(changed(motion_with_blinks(10 * MINUTE, 75), 0.5))
-    assert 70 <= left <= 130  # of 200
-
-
-@pytest.mark.parametrize("rate", [2.0, 3.0])
-def test_more_is_strewn_in_at_the_asked_rate(rate: float) -> None:
-    minutes = 10
-    added = blinks_in(changed(motion_with_blinks(minutes * MINUTE, 75), rate)) - 20 * minutes
-    assert added == pytest.approx((rate - 1) * LEARNED_PER_MINUTE * minutes, rel=0.2)
+@pytest.mark.parametrize("rate", [0.25, 1.0, 2.0, 3.0])
+def test_eyes_blink_as_often_as_asked(rate: float) -> None:
+    minutes = 20
+    made = blinks_in(changed(motion_with_blinks(minutes * MINUTE, LEARNED_EVERY), rate))
+    assert made == pytest.approx(rate * USUAL_PER_MINUTE * minutes, rel=0.2)
 
 
 def test_pieces_of_any_length_give_the_same() -> None:

@@ -42,11 +42,19 @@ def some_conditions(batch: int = 2) -> Conditions:
         gaze=torch.randn(batch, 12, 2),
         head_distance=1 + 0.1 * torch.randn(batch, 12),
         emotion=torch.rand(batch, 12, len(EMOTIONS)),
+        listening=torch.zeros(batch, 12),
         present=torch.ones(batch, len(CONDITIONS), dtype=torch.bool),
     )
 
 
 CHANGED = {"audio": "audio", "past": "past_motion", "gaze": "gaze", "distance": "head_distance", "emotion": "emotion"}
+
+
+def test_who_speaks_matters() -> None:
+    model, conditions = tiny(), some_conditions()
+    noisy, time = torch.randn(2, 12, MOTION), torch.tensor([0.4, 0.9])
+    other = replace(conditions, listening=torch.ones(2, 12))
+    assert not torch.allclose(model(noisy, time, conditions), model(noisy, time, other), atol=1e-5)
 
 
 @pytest.mark.parametrize("name", CONDITIONS)

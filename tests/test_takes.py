@@ -64,12 +64,14 @@ def numbered_takes() -> Takes:
     motion = torch.cat([count, count + 100])[:, None].repeat(1, MOTION)
     return Takes(features=count[:, None].repeat(1, 3), motion=motion, starts=torch.tensor([0, 30]),
                  lengths=torch.tensor([30, 30]), feature_starts=torch.tensor([0, 0]), gaze=torch.zeros(2, 2),
-                 head_distance=torch.ones(2), emotion=torch.zeros(2, 8))  # fmt: skip
+                 head_distance=torch.ones(2), emotion=torch.zeros(2, 8),
+                 listening=torch.tensor([0.0, 1.0]))  # fmt: skip
 
 
 def test_windows_keep_sound_and_motion_on_the_same_frame() -> None:
     clean, conditions = random_windows(numbered_takes(), 64, 20, 5, torch.Generator().manual_seed(0))
     heard = conditions.heard
+    assert torch.equal(conditions.listening[:, 0] > 0, clean[:, 0, 0] >= 100)
     assert torch.equal((clean[..., 0] % 100)[heard], conditions.audio[..., 0][heard])
     began = (conditions.past_motion == 0).flatten(1).all(1)
     assert began.any() and not began.all()

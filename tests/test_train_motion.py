@@ -17,6 +17,7 @@ from vasa_core.train.motion import (
     Script,
     Weights,
     blinks,
+    carefulness,
     closures,
     follow,
     head_figures,
@@ -66,6 +67,29 @@ def test_the_readouts_open_with_the_jaw_and_shut_with_a_blink(surface) -> None:
     opening, lids = readout.opening_cm(motion), readout.lid_cm(motion)
     assert opening[0] == pytest.approx(0.98, abs=0.15) and abs(opening[2]) < 1e-6  # 3.275 cm a unit of jaw
     assert lids[1] < 0.15 * lids[2]
+
+
+def test_lips_are_known_by_width_and_bow_too(surface) -> None:
+    """A pucker and a smile open nothing, but a rounded vowel said with spread lips must cost."""
+    readout = LipsAndLids(surface)
+    codes = [surface.dynamics_from_weights({name: 1.0})[:48] for name in ("mouthPucker", "mouthSmile")]
+    pucker, smile = (torch.from_numpy(code).float() for code in codes)
+    assert pucker @ readout.lip_width < -0.3 < 0.3 < smile @ readout.lip_width
+    assert pucker @ readout.lip_bow < 0 < smile @ readout.lip_bow  # the corners come forward, or go back
+
+
+def test_a_brow_at_rest_costs_where_it_should_rise(surface) -> None:
+    readout = LipsAndLids(surface)
+    raised = torch.from_numpy(surface.dynamics_from_weights({"browInnerUp": 1.0})[:48]).float()
+    assert (raised @ readout.for_brows).square().sum() > 1
+
+
+def test_a_channel_that_hardly_moves_counts_less_and_all_count_one_on_average() -> None:
+    model = tiny()
+    model.std.copy_(torch.linspace(0.1, 1.0, MOTION))
+    care = carefulness(model)
+    assert care.mean() == pytest.approx(1)
+    assert care[6] < care[30] < care[53] and care[:6].unique().numel() == 1
 
 
 def test_conditions_are_dropped_as_often_as_said() -> None:

@@ -56,9 +56,12 @@ def speak(
     blink_rate: Annotated[
         float, typer.Option(help="Blinks relative to the natural rate; 0 keeps the eyes open.")
     ] = 1.0,
-    guidance_audio: Annotated[float, typer.Option(help="How strictly lips follow the sound; 0 is unguided.")] = 0.5,
+    listening: Annotated[
+        bool, typer.Option("--listening", help="The voice is somebody else's: closed lips, nods, eyes on the speaker.")
+    ] = False,
+    guidance_audio: Annotated[float, typer.Option(help="How strictly lips and head follow the sound; 0 is off.")] = 1.5,
     guidance_gaze: Annotated[float, typer.Option(help="How strictly eyes follow --gaze.")] = 0.0,
-    steps: Annotated[int, typer.Option(help="Denoising steps per window.")] = 20,
+    steps: Annotated[int, typer.Option(help="Denoising steps per window.")] = 10,
     size: Size = 512,
     full_picture: FullPicture = False,
     consent: Consent = None,
@@ -75,6 +78,7 @@ def speak(
         pose=_turn(pose),
         energy=energy,
         blink_rate=blink_rate,
+        listening=listening,
         guidance_audio=guidance_audio,
         guidance_gaze=guidance_gaze,
         steps=steps,

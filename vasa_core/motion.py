@@ -59,6 +59,8 @@ class Conditions:
     gaze: Float[Tensor, "batch window 2"]
     head_distance: Float[Tensor, "batch window"]
     emotion: Float[Tensor, "batch window emotions=8"]
+    listening: Float[Tensor, "batch window"]
+    """1 where the voice is somebody else's."""
     present: Bool[Tensor, "batch conditions=5"]
 
     def repeated(self, without: tuple[str | None, ...]) -> Conditions:
@@ -121,6 +123,7 @@ class MotionTransformer(nn.Module):
         self.from_gaze = nn.Linear(2, hidden)
         self.from_distance = nn.Linear(1, hidden)
         self.from_emotion = nn.Linear(len(EMOTIONS), hidden)
+        self.from_listening = nn.Linear(1, hidden, bias=False)
         self.nulls = nn.ParameterDict({name: nn.Parameter(0.02 * torch.randn(hidden)) for name in CONDITIONS})
         self.unheard = nn.Parameter(0.02 * torch.randn(hidden))
         self.places = nn.Parameter(0.02 * torch.randn(length, hidden))
@@ -186,11 +189,12 @@ class MotionTransformer(nn.Module):
         return heard + self.mix_audio(heard.transpose(1, 2)).transpose(1, 2)
 
     def _wishes(self, conditions: Conditions) -> Float[Tensor, "batch past_and_window hidden"]:
-        """Gaze, distance and emotion for the frames to come; nothing for the past."""
+        """Gaze, distance, emotion and whose voice it is, for the frames to come; nothing for the past."""
         wishes = (
             self._or_null("gaze", self.from_gaze(4 * conditions.gaze), conditions)
             + self._or_null("distance", self.from_distance(4 * (conditions.head_distance[..., None] - 1)), conditions)
             + self._or_null("emotion", self.from_emotion(conditions.emotion), conditions)
+            + self.from_listening(conditions.listening[..., None])
         )
         return nn.functional.pad(wishes, (0, 0, self.config.past, 0))
 

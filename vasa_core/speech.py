@@ -249,6 +249,12 @@ def audio_features(heard: Heard) -> Float[Tensor, "*batch frame audio_features"]
     return rearrange(halves, "... (frame half) feature -> ... frame (half feature)", half=HALVES)
 
 
+def silence(features: Float[Tensor, "frame audio_features"]) -> Float[Tensor, " frame"]:
+    """How likely nobody speaks in each frame, as its vector says: the mean over its halves."""
+    halves = features.unflatten(1, (HALVES, -1))
+    return halves[..., -len(PHONES) - SCALARS + PHONES.index("SIL")].mean(1)
+
+
 def save_speech_encoder(encoder: SpeechEncoder, path: str | PathLike[str]) -> None:
     """Writes weights as half floats with the configuration inside."""
     weights = {name: value.detach().to(torch.float16).contiguous() for name, value in encoder.state_dict().items()}

@@ -131,6 +131,7 @@ def _conditions(audio: Tensor, past_audio: Tensor, past_motion: Tensor, wishes: 
         gaze=torch.tensor([[wish.gaze for wish in wishes]], dtype=torch.float32),
         head_distance=torch.tensor([[wish.head_distance for wish in wishes]], dtype=torch.float32),
         emotion=torch.tensor([[wish.emotion_vector() for wish in wishes]], dtype=torch.float32),
+        listening=torch.tensor([[float(wish.listening) for wish in wishes]]),
         present=torch.ones(1, len(CONDITIONS), dtype=torch.bool),
     )
 

@@ -20,7 +20,8 @@ from vasa_core.evaluate.judges import Judges, load_judges
 from vasa_core.evaluate.lines import Line
 from vasa_core.latents import Motion
 from vasa_core.motion import MotionTransformer, load_motion_model
-from vasa_core.speech import SpeechEncoder, load_speech_encoder
+from vasa_core.resting import Rest
+from vasa_core.speech import SpeechEncoder, load_speech_encoder, silence
 from vasa_core.stream import generate_motion
 from vasa_core.surface import Surface, load_surface
 from vasa_core.world.measures import Clip, Track, clip_of, track_of
@@ -63,8 +64,9 @@ class Bench:
     def generated(self, features: Float[Tensor, "frame audio"], controls: Controls, seed: int) -> Motion:
         """The motion as the studio makes it, blinks included."""
         motion = generate_motion(features, controls, self.model, torch.Generator().manual_seed(seed))
+        rested = Rest(self.surface, silence).change([motion], [features])
         blinker = Blinker(self.surface, np.random.default_rng(seed))
-        pieces = list(blinker.change([motion], constant(controls)))
+        pieces = list(blinker.change(rested, constant(controls)))
         return Motion.unpacked(torch.cat([piece.packed() for piece in pieces]))
 
     def judged(self, line: Line, motion: Motion) -> Judged:

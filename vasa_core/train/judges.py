@@ -107,10 +107,8 @@ def judges_voices(count: int, rng: np.random.Generator) -> Iterator[Utterance]:
 
 
 def held_out_people(folder: Path) -> list[Utterance]:
-    """Recordings of the speakers whom the generator held out (`train.motion.split_scripts` counts them the same)."""
-    utterances = load_utterances(folder)
-    kept = set(sorted({utterance.speaker for utterance in utterances})[HELD_OUT // 2 :: HELD_OUT])
-    return [u for u in utterances if u.speaker in kept and u.source == "speechocean762"]
+    """Recordings of the speakers whom the generator held out."""
+    return [u for u in load_utterances(folder) if u.speaker in HELD_OUT and u.source == "speechocean762"]
 
 
 def performances_of(scripts: Sequence[Script], surface: Surface, ways: int, rng: np.random.Generator) -> Performed:

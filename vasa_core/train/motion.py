@@ -29,7 +29,7 @@ from vasa_core.latents import EXPRESSION, GAZE, POSE, Motion
 from vasa_core.motion import CONDITIONS, Conditions, MotionConfig, MotionTransformer, save_motion_model
 from vasa_core.speech import SpeechEncoder, load_speech_encoder
 from vasa_core.stream import LOOKAHEAD, generate_motion
-from vasa_core.surface import LOWER_LIDS, LOWER_LIP, UPPER_LIDS, UPPER_LIP, Surface, load_surface
+from vasa_core.surface import LIP_CORNERS, LOWER_LIDS, LOWER_LIP, UPPER_LIDS, UPPER_LIP, Surface, load_surface
 from vasa_core.train.takes import (
     Takes,
     cached,
@@ -40,16 +40,25 @@ from vasa_core.train.takes import (
     performed,
     random_windows,
 )
+from vasa_core.wav2vec import Wav2VecEncoder, load_wav2vec
 from vasa_core.world import performer, voices
+from vasa_core.world.measures import BROWS
 from vasa_core.world.performer import BILABIALS, Mood, perform
 from vasa_core.world.scripts import Script, scripts_from
+
+SIZES = {"fast": {"hidden": 192, "depth": 5, "heads": 6}, "base": {"hidden": 512, "depth": 8, "heads": 8}}
+"""What ships, and the paper's own size (section 4: 8 layers, 512 wide, 8 heads)."""
 
 CODE = slice(POSE, POSE + EXPRESSION)
 # Paper section 3.2, but for the past (0.5 there): our first window has one too, the portrait at rest, and joining
 # windows smoothly is what takes longest to learn.
+LISTENING = 0.08  # of the takes are listened to instead of said
 DROPOUT = {"audio": 0.1, "past": 0.2, "gaze": 0.1, "distance": 0.1, "emotion": 0.1}
 TAIL_DROPOUT = 0.15
-HELD_OUT = 12  # one speaker in so many is never trained on
+HELD_OUT = frozenset(
+    "0053 0575 1092 1439 2208 2799 3423 6010 9070 9619 espeak-Annie-woman espeak-klatt2-man espeak-max-man".split()
+)
+"""Speakers never trained on, whatever else is added to the voices; the judges learn from them (`train.judges`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +69,8 @@ class Weights:
     border: float = 6.0  # the velocity into the window's first frame counts this much more: there the windows join
     lips: float = 3.0
     lids: float = 3.0
+    brows: float = 1.0
+    head: float = 1.0  # the six numbers of the pose and their change, lost among 56 channels otherwise
 
 
 class LipsAndLids:
@@ -74,9 +85,18 @@ class LipsAndLids:
         self.lid_gaps = basis[:, right + left, 1] - basis[:, right_low + left_low, 1]
         open_lid = surface.neutral[list(right + left), 1] - surface.neutral[list(right_low + left_low), 1]
         self.open_lids = torch.from_numpy(np.asarray(open_lid, np.float32))
-        # one unit of either readout should weigh alike: lips move by 0.3 cm, their opening by 0.4, lids by 0.25
-        self.for_lips = torch.cat([self.lip_vertices / 0.3 / len(lips) ** 0.5, self.lip_gaps / 0.4 / 9**0.5], dim=1)
+        corners = basis[:, LIP_CORNERS, 0]
+        self.lip_width = corners[:, 1] - corners[:, 0]
+        # how far the middle of the lips stands before their corners
+        self.lip_bow = basis[:, lips, 2].mean(1) - basis[:, LIP_CORNERS, 2].mean(1)
+        # one unit of every readout should weigh alike: lips move by 0.3 cm, their opening by 0.4, lids by 0.25;
+        # width and bow, which tell rounded from spread vowels, by 0.25 and 0.15
+        roundness = torch.stack([self.lip_width / 0.25, self.lip_bow / 0.15], dim=1)
+        self.for_lips = torch.cat(
+            [self.lip_vertices / 0.3 / len(lips) ** 0.5, self.lip_gaps / 0.4 / 9**0.5, 0.6 * roundness], dim=1
+        )
         self.for_lids = self.lid_gaps / 0.25 / self.lid_gaps.shape[1] ** 0.5
+        self.for_brows = basis[:, BROWS, 1] / 0.2 / len(BROWS) ** 0.5
 
     def opening_cm(self, motion: Float[Tensor, "frame motion=56"]) -> Float[Tensor, " frame"]:
         """Opening of the middle of the lips beyond the neutral face's."""
@@ -122,12 +142,28 @@ def motion_loss(
         [weights.border**0.5 * error[:, :1] * known, error[:, 1:] - error[:, :-1]], dim=1
     )  # the past is exact
     code = error[..., CODE] * model.std[CODE]
+    care = carefulness(model)
+    head = error[..., :POSE].square().mean() + weights.velocity * step[..., :POSE].square().mean(-1, keepdim=True)
     return {
-        "plain": (importance * error.square()).mean(),
-        "velocity": weights.velocity * (importance * step.square()).mean(),
-        "lips": weights.lips * (importance * (code @ readout.for_lips).square()).sum(-1).mean(),
-        "lids": weights.lids * (importance * (code @ readout.for_lids).square()).sum(-1).mean(),
+        "plain": (importance * care * error.square()).mean(),
+        "velocity": weights.velocity * (importance * care * step.square()).mean(),
+        "head": weights.head * (importance * head).mean(),
+        **{
+            name: getattr(weights, name) * (importance * (code @ matrix).square()).sum(-1).mean()
+            for name, matrix in (("lips", readout.for_lips), ("lids", readout.for_lids), ("brows", readout.for_brows))
+        },
     }
+
+
+def carefulness(model: MotionTransformer) -> Float[Tensor, " motion=56"]:
+    """How much each channel's error counts: all are noised alike, but one that hardly moves the face matters less.
+
+    (The statistics must not say so: a channel scaled small drowns in noise until the sampler's last step and comes
+    out as the mean of all it could have been.)
+    """
+    care = torch.ones_like(model.std)
+    care[CODE] = (model.std[CODE] / model.std[CODE].max()).clamp(min=0.15)
+    return care / care.mean()
 
 
 @dataclass
@@ -172,10 +208,7 @@ def started(config: MotionConfig, takes: Takes, folder: Path) -> Run:
     """A fresh run, or the one stored in the folder."""
     model, average = MotionTransformer(config), MotionTransformer(config)
     model.mean.copy_(takes.motion.float().mean(0))
-    # quiet channels are not blown up to full size: nothing that hardly moves deserves as much care as what does
-    spread = takes.motion.float().std(0)
-    spread[CODE] = spread[CODE].clamp(min=0.2 * float(spread[CODE].max()))
-    model.std.copy_(spread.clamp(min=0.02))
+    model.std.copy_(takes.motion.float().std(0).clamp(min=1e-3))
     average.load_state_dict(model.state_dict())
     average.requires_grad_(False).eval()
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.98), weight_decay=0.01)
@@ -298,7 +331,11 @@ HOP = MotionConfig(audio_features=1).window - LOOKAHEAD
 
 
 def report(
-    model: MotionTransformer, encoder: SpeechEncoder, scripts: Sequence[Script], surface: Surface, controls: Controls
+    model: MotionTransformer,
+    encoder: SpeechEncoder | Wav2VecEncoder,
+    scripts: Sequence[Script],
+    surface: Surface,
+    controls: Controls,
 ) -> dict[str, float]:
     """Pooled figures over scripts nobody trained on, with the given controls."""
     readout, single, spent = LipsAndLids(surface), [], 0.0
@@ -349,20 +386,20 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/motion"))
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--utterances", type=Path, default=Path("runs/world/utterances"))
-    parser.add_argument("--encoder", type=Path, default=Path("assets/weights/speech.safetensors"))
+    parser.add_argument("--utterances", type=Path, nargs="+", default=[Path("runs/world/utterances")])
+    parser.add_argument("--encoder", type=Path, default=Path("assets/weights/speech.safetensors"),
+                        help="our speech encoder's weights, or a folder with wav2vec 2.0")  # fmt: skip
     parser.add_argument("--surface", type=Path, default=Path("assets/weights/surface.safetensors"))
     parser.add_argument("--ways", type=int, default=2, help="performances of each take")
     parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--hidden", type=int, default=MotionConfig(audio_features=1).hidden)
-    parser.add_argument("--depth", type=int, default=MotionConfig(audio_features=1).depth)
+    parser.add_argument("--size", choices=SIZES, default="fast", help="base is the paper's: for a graphics card")
     parser.add_argument("--judged", type=int, default=12, help="held-out takes in the report")
     chosen = parser.parse_args(arguments)
-    encoder, surface = load_speech_encoder(chosen.encoder), load_surface(chosen.surface)
+    encoder, surface = ear(chosen.encoder), load_surface(chosen.surface)
     training, judged = split_scripts(chosen.utterances, chosen.seed)
     takes = prepared(chosen, training, encoder, surface)
     torch.manual_seed(chosen.seed)
-    config = MotionConfig(audio_features=takes.features.shape[1], hidden=chosen.hidden, depth=chosen.depth)
+    config = MotionConfig(audio_features=takes.features.shape[1], **SIZES[chosen.size])
     run = started(config, takes, chosen.out)
     run.log(
         hours=round(takes.hours(), 2),
@@ -375,22 +412,31 @@ def main(arguments: list[str] | None = None) -> None:
     run.log(report=figures)
 
 
-def split_scripts(folder: Path, seed: int) -> tuple[list[Script], list[Script]]:
-    """Training and held-out takes; one speaker in `HELD_OUT` is held out, whatever the seed."""
-    utterances = voices.load_utterances(folder)
-    speakers = sorted({utterance.speaker for utterance in utterances})
-    kept = set(speakers[HELD_OUT // 2 :: HELD_OUT])
-    training = scripts_from([u for u in utterances if u.speaker not in kept], np.random.default_rng(seed))
-    judged = scripts_from([u for u in utterances if u.speaker in kept], np.random.default_rng(1))
+def ear(path: Path) -> SpeechEncoder | Wav2VecEncoder:
+    """Our own speech encoder from its file, or wav2vec 2.0 from its folder."""
+    return load_wav2vec(path) if path.is_dir() else load_speech_encoder(path)
+
+
+def split_scripts(folders: Sequence[Path], seed: int) -> tuple[list[Script], list[Script]]:
+    """Training takes and those of speakers held out, whatever the seed."""
+    utterances = [utterance for folder in folders for utterance in voices.load_utterances(folder)]
+    spoken = [utterance for utterance in utterances if utterance.speaker not in HELD_OUT]
+    training = scripts_from(spoken, np.random.default_rng(seed), LISTENING)
+    judged = scripts_from([u for u in utterances if u.speaker in HELD_OUT], np.random.default_rng(1))
     held = [script for script in judged if script.language != "none"]
     np.random.default_rng(2).shuffle(held)  # type: ignore[arg-type]
     return list(training), held
 
 
-def prepared(chosen: argparse.Namespace, scripts: list[Script], encoder: SpeechEncoder, surface: Surface) -> Takes:
+def prepared(
+    chosen: argparse.Namespace, scripts: list[Script], encoder: SpeechEncoder | Wav2VecEncoder, surface: Surface
+) -> Takes:
     """Takes from the caches in the output folder where they still fit."""
+    ears = sorted(chosen.encoder.glob("*.*")) if chosen.encoder.is_dir() else [chosen.encoder]
     words = f"{chosen.seed} {len(scripts)} {sum(len(s.sound) for s in scripts)}"
-    sounds = cached(chosen.out / "sounds.pt", f"{words} {fingerprint(chosen.encoder)}", lambda: heard(scripts, encoder))
+    sounds = cached(
+        chosen.out / "sounds.pt", f"{words} {fingerprint(*(ears or [chosen.encoder]))}", lambda: heard(scripts, encoder)
+    )
     performers = ("articulation", "curves", "glances", "listening", "performer", "scripts")
     code = [Path(performer.__file__).with_stem(name) for name in performers]
     key = f"{words} {chosen.ways} {fingerprint(chosen.surface, *code)}"

@@ -34,6 +34,7 @@ CROP_S = 4
 CROP = CROP_S * SAMPLE_RATE_HZ
 HALVES_PER_CROP = CROP_S * HALF_RATE_HZ
 HELD_OUT_LANGUAGES = ("it", "ko")
+HELD_OUT_PEOPLE = frozenset("0001 0075 0739 1092 1419 2129 2380 3021 3837 6010 8585 9613 9639".split())
 HELD_OUT_VOICES = ("espeak-m7-man", "espeak-f5-woman", "espeak-f5-child", "espeak-Michael-man")
 CLOSED_LIPS = ("P", "B", "M")
 _SHAPES = ("SIL", "P B M", "F V", "W UW OW UH OY", "AO AA AW AY", "AE EH AH ER EY", "IY IH Y", "CH JH SH ZH R")
@@ -317,8 +318,6 @@ def judged(encoder: SpeechEncoder, sound: Float[Tensor, "batch sample"], truth: 
 
 def split(utterances: list[Utterance]) -> dict[str, list[Utterance]]:
     """Training and three held-out sets: real speakers, synthetic voices, languages."""
-    real = sorted({utterance.speaker for utterance in utterances if utterance.language == "en"})
-    held_out_real = set(real[::10])
     sets: dict[str, list[Utterance]] = {"training": [], "real speakers": [], "voices": [], "languages": []}
     for utterance in utterances:
         if utterance.language in HELD_OUT_LANGUAGES:
@@ -326,7 +325,7 @@ def split(utterances: list[Utterance]) -> dict[str, list[Utterance]]:
         elif utterance.speaker in HELD_OUT_VOICES:
             sets["voices"].append(utterance)
         else:
-            sets["real speakers" if utterance.speaker in held_out_real else "training"].append(utterance)
+            sets["real speakers" if utterance.speaker in HELD_OUT_PEOPLE else "training"].append(utterance)
     return sets
 
 
@@ -440,7 +439,7 @@ def main(arguments: list[str] | None = None) -> None:
     """The command line of this recipe."""
     parser = argparse.ArgumentParser(prog="python -m vasa_core.train.speech", description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("runs/speech"))
-    parser.add_argument("--utterances", type=Path, default=Path("runs/world/utterances"))
+    parser.add_argument("--utterances", type=Path, nargs="+", default=[Path("runs/world/utterances")])
     parser.add_argument("--minutes", type=float, default=22)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--batch", type=int, default=24)
@@ -450,7 +449,7 @@ def main(arguments: list[str] | None = None) -> None:
     torch.set_num_threads(chosen.threads)
     try:
         train(
-            load_utterances(chosen.utterances),
+            [utterance for folder in chosen.utterances for utterance in load_utterances(folder)],
             chosen.out,
             minutes=chosen.minutes,
             seed=chosen.seed,

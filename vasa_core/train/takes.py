@@ -24,6 +24,7 @@ from vasa_core.latents import MOTION
 from vasa_core.motion import TRANSLATION_Z, Conditions
 from vasa_core.speech import SpeechEncoder
 from vasa_core.surface import Surface
+from vasa_core.wav2vec import Wav2VecEncoder
 from vasa_core.world import scripts as world_scripts
 from vasa_core.world.performer import Mood, Performance
 from vasa_core.world.scripts import Script, random_mood
@@ -41,6 +42,7 @@ class Takes:
     gaze: Float[Tensor, "performance 2"]
     head_distance: Float[Tensor, " performance"]
     emotion: Float[Tensor, "performance emotions=8"]
+    listening: Float[Tensor, " performance"]
 
     def hours(self) -> float:
         return float(self.lengths.sum()) / FRAME_RATE_HZ / 3600
@@ -60,7 +62,7 @@ def emotion_vector(mood: Mood) -> list[float]:
     return [mood.intensity * (name == mood.emotion and name != "neutral") for name in EMOTIONS]
 
 
-def heard(scripts: Sequence[Script], encoder: SpeechEncoder) -> dict[str, Tensor]:
+def heard(scripts: Sequence[Script], encoder: SpeechEncoder | Wav2VecEncoder) -> dict[str, Tensor]:
     """What the encoder hears of each script, end to end, and where each script begins."""
     features = [encoder.encode(script.sound).half() for script in scripts]
     counts = torch.tensor([len(audio) for audio in features])
@@ -84,6 +86,7 @@ def performed(scripts: Sequence[Script], surface: Surface, ways: int, rng: np.ra
         "gaze": torch.tensor([mood.gaze for mood in moods]),
         "head_distance": torch.tensor([mood.head_distance for mood in moods]),
         "emotion": torch.tensor([emotion_vector(mood) for mood in moods]),
+        "listening": torch.tensor([float(bool(script.other)) for script in scripts]).repeat_interleave(ways),
     }
 
 
@@ -137,6 +140,7 @@ def random_windows(
         gaze=takes.gaze[which, None].expand(-1, window, -1),
         head_distance=takes.head_distance[which, None].expand(-1, window),
         emotion=takes.emotion[which, None].expand(-1, window, -1),
+        listening=takes.listening[which, None].expand(-1, window),
         present=torch.ones(batch, 5, dtype=torch.bool),
     )
     return motion[:, past:], conditions

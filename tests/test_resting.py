@@ -1,0 +1,86 @@
+"""Lips meet where nobody speaks, keep what they say elsewhere, and do not care how the motion arrives."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from vasa_core.assets import weights
+from vasa_core.latents import Motion
+from vasa_core.resting import AHEAD, BACK, Rest
+from vasa_core.speech import HALVES, PHONES, SpeechEncoder, audio_features, silence
+from vasa_core.surface import LOWER_LIP, UPPER_LIP, load_surface
+
+
+@pytest.fixture(scope="module")
+def surface():
+    return load_surface(weights("surface.safetensors"))
+
+
+def parted(surface, frames: int) -> Motion:
+    """A jaw that hangs a little open all the time."""
+    code = torch.from_numpy(surface.dynamics_from_weights({"jawOpen": 0.15})).float()
+    return Motion(head_pose=torch.zeros(frames, 6), facial_dynamics=code.repeat(frames, 1))
+
+
+def opening_cm(surface, motion: Motion) -> np.ndarray:
+    gap = surface.dynamics_basis[:, UPPER_LIP[4], 1] - surface.dynamics_basis[:, LOWER_LIP[4], 1]
+    return motion.facial_dynamics[:, :48].numpy() @ gap
+
+
+def first_number(features):
+    """Features that are the likelihood of silence itself."""
+    return features[:, 0]
+
+
+def test_lips_meet_in_pauses_and_nowhere_else(surface) -> None:
+    quiet = torch.zeros(60, 1)
+    quiet[20:40] = 1
+    motion = parted(surface, 60)
+    (rested,) = Rest(surface, first_number).change([motion], [quiet])
+    before, after = opening_cm(surface, motion), opening_cm(surface, rested)
+    assert np.allclose(after[: 20 + BACK - 1], before[: 20 + BACK - 1]) and np.allclose(after[41 - AHEAD :], before[0])
+    assert np.abs(after[21 + BACK : 39 - AHEAD]).max() < 0.15 * before[0]
+    assert torch.equal(rested.head_pose, motion.head_pose)
+
+
+def test_a_short_silence_between_words_is_none(surface) -> None:
+    quiet = torch.zeros(40, 1)
+    quiet[15 : 15 + BACK + AHEAD] = 1
+    motion = parted(surface, 40)
+    (rested,) = Rest(surface, first_number).change([motion], [quiet])
+    assert torch.equal(rested.facial_dynamics, motion.facial_dynamics)
+
+
+def test_around_the_sound_lies_silence(surface) -> None:
+    (rested,) = Rest(surface, first_number).change([parted(surface, 12)], [torch.ones(12, 1)])
+    assert np.abs(opening_cm(surface, rested)).max() < 0.02
+
+
+@pytest.mark.parametrize("lengths", [(50,), (8,) * 7, (1, 30, 19)])
+@pytest.mark.parametrize("block", [5, 17, 50])
+def test_pieces_of_any_length_give_the_same(surface, lengths, block) -> None:
+    quiet = (torch.rand(50, 1, generator=torch.Generator().manual_seed(0)) > 0.1).float()
+    motion, whole = parted(surface, 50), None
+    (whole,) = Rest(surface, first_number).change([motion], [quiet])
+    pieces, start = [], 0
+    for length in lengths:
+        pieces.append(motion[start : start + length])
+        start += length
+    rested = list(Rest(surface, first_number).change(pieces, quiet.split(block)))
+    assert torch.equal(torch.cat([piece.facial_dynamics for piece in rested]), whole.facial_dynamics)
+
+
+def test_what_the_encoder_is_unsure_of_changes_nothing(surface) -> None:
+    motion = parted(surface, 20)
+    (met,) = Rest(surface, first_number).change([motion], [torch.full((20, 1), 0.5)])
+    assert torch.equal(met.facial_dynamics, motion.facial_dynamics)
+
+
+def test_silence_is_read_where_the_encoder_writes_it() -> None:
+    encoder = SpeechEncoder().eval()
+    with torch.no_grad():
+        heard = encoder(torch.randn(1, 40, 80))
+        expected = heard.phone_logits.softmax(-1)[0, :, PHONES.index("SIL")].unflatten(0, (-1, HALVES)).mean(1)
+        assert torch.allclose(silence(audio_features(heard)[0]), expected, atol=1e-6)
