@@ -24,7 +24,7 @@ from demo.jobs import UNDER_WAY
 from demo.presets import PRESETS
 from demo.services import ClipRequest, ClipView, JobView, Services
 from vasa_core import assets
-from vasa_core.controls import EMOTIONS
+from vasa_core.controls import EMOTIONS, Controls
 from vasa_core.errors import BadSound, ConsentRefused, VasaError
 
 POLL_S = 0.4
@@ -236,11 +236,12 @@ def _head() -> dict[str, gr.components.Component]:
 
 
 def _fine() -> dict[str, gr.components.Component]:
+    usual = Controls()
     with gr.Row():
-        audio = gr.Slider(0, 3, 1.5, step=0.1, label="Lips and head follow the voice (λ_A)", buttons=[])
-        gaze = gr.Slider(0, 3, 0, step=0.1, label="Eyes follow the gaze (λ_g)", buttons=[])
+        audio = gr.Slider(0, 3, usual.guidance_audio, step=0.1, label="Lips and head follow the voice (λ_A)", buttons=[])
+        gaze = gr.Slider(0, 3, usual.guidance_gaze, step=0.1, label="Eyes follow the gaze (λ_g)", buttons=[])
     with gr.Row():
-        steps = gr.Slider(5, 50, 10, step=1, label="Denoising steps", buttons=[])
+        steps = gr.Slider(5, 50, usual.steps, step=1, label="Denoising steps", buttons=[])
         seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=2**31 - 1)
     with gr.Row():
         size = gr.Dropdown([(f"{px} × {px}", px) for px in (256, 384, 512)], value=512, label="Size")

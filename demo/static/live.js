@@ -9,7 +9,7 @@ import { el, get } from "./session.js";
 const MARGIN_S = 0.05; // kept in hand over what most frames of the last seconds need
 const WATCHED = 75; // frames whose lateness decides the delay
 const ON_TIME = 0.93; // of them are to be shown; a few late ones are not worth everybody's waiting
-const STEPS = 10; // denoising steps: half of a clip's, so that two processor cores keep up
+const STEPS = 10; // denoising steps: no more, so that two processor cores keep up
 const MOST_DELAY_S = 8;
 
 class Live extends HTMLElement {
