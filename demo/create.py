@@ -238,7 +238,9 @@ def _head() -> dict[str, gr.components.Component]:
 def _fine() -> dict[str, gr.components.Component]:
     usual = Controls()
     with gr.Row():
-        audio = gr.Slider(0, 3, usual.guidance_audio, step=0.1, label="Lips and head follow the voice (λ_A)", buttons=[])
+        audio = gr.Slider(
+            0, 3, usual.guidance_audio, step=0.1, label="Lips and head follow the voice (λ_A)", buttons=[]
+        )
         gaze = gr.Slider(0, 3, usual.guidance_gaze, step=0.1, label="Eyes follow the gaze (λ_g)", buttons=[])
     with gr.Row():
         steps = gr.Slider(5, 50, usual.steps, step=1, label="Denoising steps", buttons=[])
