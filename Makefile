@@ -36,7 +36,7 @@ bench: $(VENV)/ready-core
 	@$(BIN)/vasa bench
 
 lab: $(VENV)/ready-notebooks
-	@$(BIN)/jupyter lab notebooks/00_start_here.ipynb
+	@$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb
 
 notebooks: $(VENV)/ready-notebooks
 	@$(BIN)/python notebooks/refresh.py
