@@ -76,6 +76,11 @@ def test_on_the_straight_schedule_a_step_is_eulers_on_the_flow() -> None:
     assert torch.allclose(ddim_step(denoiser, noisy, now, then, straight), noisy - 0.1 * velocity, atol=1e-5)
 
 
+def test_a_lambda_of_its_own_for_each_channel() -> None:
+    clean = guided(Toy(), {"audio": torch.tensor([0.5, 2.0]), "gaze": torch.zeros(2)})(torch.zeros(3, 2), torch.ones(3))
+    assert clean.tolist() == [[10 + 0.5 * 6, 10 + 2 * 6]] * 3
+
+
 class Toy:
     """H(C) = 10, without audio 4, without gaze 7; counts its calls and batch sizes."""
 

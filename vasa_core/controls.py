@@ -1,6 +1,6 @@
 """What a user may ask of the motion: where to look, how near, in what mood, how lively; impossible wishes are refused.
 
-Defaults are the paper's (section 4) for gaze, distance and emotion; both lambdas and the steps were measured.
+Defaults are the paper's (section 4) for gaze, distance, emotion and lambda_A; lambda_g and steps were measured.
 Where one `Controls` is accepted, a function from seconds to `Controls` makes every wish a curve.
 """
 
@@ -36,8 +36,8 @@ class Controls:
     """Ratio to the portrait's distance: 1.2 is a fifth farther."""
     emotion: str = "neutral"
     emotion_intensity: Number = 0.8
-    guidance_audio: Number = 1.5
-    """lambda_A: how strictly lips and head follow the voice; at the paper's 0.5 our heads nod to it a quarter less."""
+    guidance_audio: Number = 0.5
+    """lambda_A: how strictly lips and head follow the voice; at 1 the mouth opens a quarter too wide."""
     guidance_gaze: Number = 0.0
     """lambda_g: at 0 the eyes arrive within a tenth of what is asked; at the paper's 1 ours overshoot by half."""
     steps: int = 10

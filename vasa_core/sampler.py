@@ -92,20 +92,21 @@ def _log_ratio(time: Float[Tensor, ""], schedule: Schedule) -> Float[Tensor, ""]
     return alpha.clamp(min=0).log() - sigma.clamp(min=0).log()
 
 
-def guided(denoiser: ConditionalDenoiser, guidance: Mapping[str, float | int]) -> Denoiser:
+def guided(denoiser: ConditionalDenoiser, guidance: Mapping[str, float | int | Tensor]) -> Denoiser:
     """The denoiser pushed away from what it says without each condition (Eq. 2).
 
-    (1 + sum_c lambda_c) H(C) - sum_c lambda_c H(C without c); a lambda of 0 costs nothing.
+    (1 + sum_c lambda_c) H(C) - sum_c lambda_c H(C without c); a lambda of 0 costs nothing, and one that is a tensor
+    pushes each channel by its own.
     """
-    active = {name: scale for name, scale in guidance.items() if scale != 0}
+    active = {name: torch.as_tensor(scale) for name, scale in guidance.items() if torch.as_tensor(scale).any()}
     without = (None, *active)
-    weight = torch.tensor([1 + sum(active.values()), *(-scale for scale in active.values())])
 
     def denoise(noisy: Tensor, time: Tensor) -> Tensor:
         passes = len(without)
         answers = denoiser(torch.cat([noisy] * passes), time.repeat(passes), without)
-        answers = answers.unflatten(0, (passes, len(noisy)))
-        return torch.einsum("p,p...->...", weight.to(answers), answers)
+        full, *lacking = answers.unflatten(0, (passes, len(noisy)))
+        pushes = (scale.to(full) * (full - less) for scale, less in zip(active.values(), lacking, strict=True))
+        return sum(pushes, full)
 
     return denoise
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from vasa_core.clock import FRAME_RATE_HZ
 from vasa_core.controls import GAZE_LIMIT_RAD, ControlCurve, Controls, constant
 from vasa_core.geometry import CAMERA_DISTANCE_CM
-from vasa_core.latents import MOTION, POSE, Motion
+from vasa_core.latents import GAZE, MOTION, POSE, Motion
 from vasa_core.motion import CONDITIONS, TRANSLATION_Z, Conditions, MotionTransformer
 from vasa_core.sampler import guided, held, sample_multistep
 
@@ -56,6 +56,14 @@ LIVE = Pace(hop=8, lookahead=4, imagined=8)
 
 HEAD_SHARE = (0.30, 0.40)
 """Pitch and yaw: how much of the main gaze the head takes over from the eyes (as in the performances trained on)."""
+
+
+HEAD_TO_THE_VOICE = 4.0
+"""How many times stronger head and eyes are guided by the sound than lips: at a strength that opens the mouth as wide as
+people do, heads keep to the voice a quarter less than the performances they learned from."""
+
+TO_THE_VOICE = torch.ones(MOTION)
+TO_THE_VOICE[:POSE] = TO_THE_VOICE[-GAZE:] = HEAD_TO_THE_VOICE
 
 
 def generate_motion(
@@ -153,7 +161,7 @@ def _denoised_window(
     """One sample of the window, guided and joined to the one before, in rad and cm; z from the distance asked for."""
     window = conditions.audio.shape[1]
     noise = torch.randn(1, window, MOTION, generator=generator)
-    guidance = {"audio": wish.guidance_audio, "gaze": wish.guidance_gaze}
+    guidance = {"audio": wish.guidance_audio * TO_THE_VOICE, "gaze": wish.guidance_gaze}
     expected = torch.nn.functional.pad(model.standardised(ahead), (0, 0, 0, window - ahead.shape[1]))
     denoiser = held(guided(model.answering(conditions), guidance), expected, weight)
     return model.restored(sample_multistep(denoiser, noise, wish.steps))
