@@ -59,8 +59,8 @@ HEAD_SHARE = (0.30, 0.40)
 
 
 HEAD_TO_THE_VOICE = 4.0
-"""How many times stronger head and eyes are guided by the sound than lips: at a strength that opens the mouth as wide as
-people do, heads keep to the voice a quarter less than the performances they learned from."""
+"""How many times as strictly as lips the head and the eyes are guided by the sound: at a strength that opens the mouth
+as wide as people do, heads would keep to the voice a quarter less than in the performances they learned from."""
 
 TO_THE_VOICE = torch.ones(MOTION)
 TO_THE_VOICE[:POSE] = TO_THE_VOICE[-GAZE:] = HEAD_TO_THE_VOICE
