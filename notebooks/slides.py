@@ -1,8 +1,8 @@
 """Slides from a notebook, as one page that needs nothing else: `make slides`, or `python notebooks/slides.py 09`.
 
 A cell tagged `slide` begins a slide, one tagged `more` goes on with it; of code only what it showed is kept, with its
-alternative text. Nothing is run: what the notebook holds is what is shown. The page lies in `out/`, needs no network
-and no library: arrow keys turn it, `f` fills the screen, and printed it has one slide a sheet.
+alternative text, under the heading above it. Nothing is run: what the notebook holds is what is shown. The page lies in
+`out/`, needs no network and no library: arrow keys turn it, `f` fills the screen, and printed it has one slide a sheet.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ h1 {{ font-size: 2em; line-height: 1.15; }}
 h1, h2, h3 {{ margin: 0 0 .5em; color: #00507f; }}
 p, ul, ol, table {{ margin: .3em 0; }}
 li {{ margin: .25em 0; }}
-img, video {{ display: block; max-width: 100%; max-height: 62vh; margin: .4em auto; }}
-img {{ width: auto; height: 62vh; object-fit: contain; }}
+img, video {{ display: block; max-width: 100%; max-height: 64vh; margin: .4em auto; }}
+img {{ flex: 0 1 64vh; min-height: 25vh; object-fit: contain; }}
 table {{ border-collapse: collapse; font-size: .72em; }}
 th, td {{ border-bottom: 1px solid #ccc; padding: .25em .6em; text-align: left; vertical-align: top; }}
-pre {{ font-size: .62em; line-height: 1.3; white-space: pre-wrap; }}
+pre {{ font-size: .7em; line-height: 1.3; white-space: pre-wrap; }}
 small {{ font-size: .6em; }}
 a.anchor-link {{ display: none; }}
 footer {{ position: absolute; bottom: 2vh; left: 6vw; right: 6vw; font-size: .5em; color: #555;
@@ -79,10 +79,13 @@ class NoSlides(Exception):
 def slides_of(notebook: NotebookNode) -> list[str]:
     """The slides' contents as HTML, in order."""
     slides: list[list[str]] = []
+    heading = ""
     for cell in notebook.cells:
         tags = cell.metadata.get("tags", [])
+        if cell.cell_type == "markdown":
+            heading = ([heading] + [line for line in cell.source.splitlines() if line.startswith("#")])[-1]
         if BEGINS in tags:
-            slides.append([])
+            slides.append([markdown2html(heading)] if cell.cell_type == "code" else [])
         if slides and (BEGINS in tags or GOES_ON in tags):
             slides[-1] += _shown(cell)
     if not slides:

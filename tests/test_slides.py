@@ -52,6 +52,7 @@ def test_tagged_cells_become_slides_in_order(slides, notebook):
     assert "A workshop" in first and "<li>one</li>" in second and "a &lt; b" in third
     assert "no slide wants" not in first + second + third
     assert "draw()" not in second, "of code, only what it showed"
+    assert "Ask" in third, "what code shows stands under the heading above it"
 
 
 def test_pictures_keep_their_words(slides, notebook):

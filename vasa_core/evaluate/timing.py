@@ -54,6 +54,7 @@ def _silence(model: MotionTransformer) -> Conditions:
         gaze=torch.zeros(1, config.window, 2),
         head_distance=torch.ones(1, config.window),
         emotion=torch.zeros(1, config.window, len(EMOTIONS)),
+        listening=torch.zeros(1, config.window),
         present=torch.ones(1, len(CONDITIONS), dtype=torch.bool),
     )
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
+import cv2
 import numpy as np
 from jaxtyping import Bool, Float
 
@@ -19,7 +20,7 @@ from vasa_core.audio import load_sound
 from vasa_core.clock import SAMPLE_RATE_HZ
 from vasa_core.errors import ConsentRefused, MissingExtra
 from vasa_core.evaluate.attacks import Attack, cropped, frames_of, luma, scaled, x264
-from vasa_core.evaluate.detector import NEIGHBOURS, Crop, Exhibit, Picture, Sitting
+from vasa_core.evaluate.detector import DETAIL_PX, NEIGHBOURS, Crop, Exhibit, Picture, Sitting
 from vasa_core.trust.codeword import payload_bits
 from vasa_core.trust.consent import Grant, Statement, pixels_sha256
 from vasa_core.trust.release import Released
@@ -43,7 +44,7 @@ FEW_FALSE_ALARMS = 0.01
 LOUD = 0.05
 """Sound begins where it first is this share of the loudest."""
 
-ENLARGED_PX = 36
+ENLARGED_PX, LOUDER = 36, 10
 ARROWS = {(0, 1): "→", (1, 0): "↓", (1, 1): "↘", (1, -1): "↙", (0, 2): "→→", (2, 0): "↓↓"}
 
 
@@ -265,13 +266,17 @@ def show_grain(photograph: Exhibit, fake: Exhibit) -> None:
     for k, (exhibit, what) in enumerate(((photograph, "photograph"), (fake, "fake"))):
         left, top, right, _ = exhibit.face
         x, y = (left + right - ENLARGED_PX) // 2, top + 6
+        piece = exhibit.picture[y : y + ENLARGED_PX, x : x + ENLARGED_PX].astype(np.float32)
+        grain = 128 + LOUDER * (piece - cv2.GaussianBlur(piece, (0, 0), DETAIL_PX))
         axes[2 * k].imshow(showing.labelled(exhibit.picture)[::2, ::2])
-        axes[2 * k + 1].imshow(exhibit.picture[y : y + ENLARGED_PX, x : x + ENLARGED_PX])
-        for place, title in zip(axes[2 * k : 2 * k + 2], (what, "its forehead"), strict=True):
+        axes[2 * k + 1].imshow(np.clip(grain, 0, 255).astype(np.uint8))
+        for place, title in zip(axes[2 * k : 2 * k + 2], (what, f"forehead: grain × {LOUDER}"), strict=True):
             place.set_title(title, fontsize=12)
             place.axis("off")
-    alt = "A photograph and a fake of the same synthetic person, both labelled AI, each beside a piece of its forehead:"
-    showing.described(figure, f"{alt} crisp grain from pixel to pixel in the photograph, softer blotches in the fake.")
+    alt = "A photograph and a fake of the same synthetic person, both labelled AI, each beside the grain of its"
+    showing.described(
+        figure, f"{alt} forehead, amplified: lively from pixel to pixel in the photograph, duller in the fake."
+    )
 
 
 def show_alike(photographs: Float[np.ndarray, "one feature=7"], fakes: Float[np.ndarray, "other feature=7"]) -> None:
@@ -313,7 +318,7 @@ def show_reliability(said: Float[np.ndarray, " answer"], truth: Bool[np.ndarray,
     axes.plot(promised, happened, "o-", color=showing.ORANGE, label="our detector")
     axes.set(xlabel="what it said: P(fake)", ylabel="share that was fake")
     axes.set_title(f"Brier score {np.mean((said - truth) ** 2):.2f}")
-    axes.legend(loc="lower right")
+    axes.legend(loc="upper left")
     alt = "A reliability diagram for unseen people: the share that was fake against the probability that the detector"
     showing.described(figure, f"{alt} gave, in up to five groups, beside the diagonal of one that keeps its word.")
 
