@@ -13,7 +13,7 @@ from vasa_core.errors import BadOption
 @pytest.fixture
 def figures():
     names = dict.fromkeys(Bench.__dataclass_fields__, 10.0)
-    return Bench(**(names | {"machine": "a machine", "stages_ms": {"render": 5.0}}))
+    return Bench(**(names | {"machine": "a machine", "stages_ms": {"render": 5.0}, "costs_ms": {"blend": 3.0}}))
 
 
 def test_growth_is_told_by_the_later_part_alone():
