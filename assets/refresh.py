@@ -26,7 +26,7 @@ ORIGINS = {
     "held_out": "rendered by `vasa_core.evaluate.held_out`, shows nobody",
     "judging": "synthetic voices performed by `vasa_core.train.judges lines`",
     "portraits": "rendered by `vasa_core.world`, shows nobody; see portraits/PORTRAITS.md",
-    "reports": "written by `vasa evaluate face --json` and `vasa evaluate motion --json`",
+    "reports": "written by `vasa evaluate face --json`, `vasa evaluate motion --json` and `vasa evaluate marks --json`",
     "voices": "synthetic voice; synthesiser and command in voices/VOICES.md",
     "weights": "trained by `vasa_core.train`; see MODEL_CARD.md",
 }
