@@ -210,7 +210,7 @@ def _costs(studio: Studio, portrait: Portrait, clip: Motion) -> dict[str, float]
             begun = [timed("geometry", partial(decoder.begun, *look)) for look in looks[k - 1 : k + 2]]
             sights = [sight for _, sight in begun if sight]
             said = [timed("network, when asked", partial(mending.asked, w, s)) for w, s in begun if s]
-            timed("is it to be asked?", partial(foretold_db, *sights, grey))
+            timed("is it to be asked?", partial(foretold_db, sights[0], sights[1], sights[2], grey))
             between = timed("between two, when not asked", partial(mending.between, said[0], said[2], sights[1]))
             timed("blend", partial(mending.frame, begun[1][0], between))
     return least

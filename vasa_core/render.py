@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
+from typing import cast
 
 import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from vasa_core.ahead import made_ahead
-from vasa_core.attention import Attention
+from vasa_core.attention import Attention, Begun
 from vasa_core.clock import FRAME_RATE_HZ
 from vasa_core.decoder import Decoder
 from vasa_core.landmarks import CROP_PX
@@ -73,7 +74,8 @@ def drawn(
         if every_frame:
             yield from (decoder.finished(one) for one in ahead if one)
         else:
-            yield from Attention(decoder.mending).frames(ahead)
+            seen = cast("Iterator[Begun | None]", ahead)  # a decoder that mends tells what it sees
+            yield from Attention(decoder.mending).frames(seen)
 
 
 def poses(
