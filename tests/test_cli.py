@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import wave
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import av
 import numpy as np
