@@ -7,10 +7,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
-from matplotlib import pyplot as plt
 
 from vasa_core import showing
-from vasa_core.bench import Bench
 from vasa_core.clock import FRAME_RATE_HZ
 from vasa_core.controls import EMOTIONS
 from vasa_core.latents import MOTION
@@ -71,7 +69,7 @@ def show_windows(pace: Pace, past: int, window: int, count: int = 4) -> None:
         (hop, pace.lookahead, showing.ORANGE, "heard ahead"),
         (hop + pace.lookahead, pace.imagined, showing.YELLOW, "imagined"),
     )
-    figure, axes = plt.subplots(figsize=(showing.WIDTH_IN, 2.8))
+    figure, axes = showing.plt.subplots(figsize=(showing.WIDTH_IN, 2.8))
     for row in range(count):
         for begin, length, colour, word in parts:
             told = word if row == 0 else None
@@ -84,12 +82,12 @@ def show_windows(pace: Pace, past: int, window: int, count: int = 4) -> None:
     showing.described(figure, f"{alt} imagined; the made parts join without a gap.")
 
 
-def show_stages(measured: Bench) -> None:
-    """Milliseconds a frame by stage."""
-    stages = sorted(measured.stages_ms.items(), key=lambda stage: stage[1])
-    figure, axes = plt.subplots()
+def show_stages(stages_ms: Mapping[str, float], fps: float) -> None:
+    """Milliseconds a frame by stage, and of a whole frame at this pace."""
+    stages = sorted(stages_ms.items(), key=lambda stage: stage[1])
+    figure, axes = showing.plt.subplots()
     axes.barh([name for name, _ in stages], [spent for _, spent in stages], color=showing.BLUE)
-    axes.axvline(1000 / measured.offline_fps_512, color=showing.RED, label="a frame, all in all")
+    axes.axvline(1000 / fps, color=showing.RED, label="a frame, all in all")
     axes.axvline(1000 / FRAME_RATE_HZ, color=showing.INK, linestyle=":", label="real time")
     axes.set_xlabel("ms a frame of video")
     axes.legend(loc="lower right")
@@ -101,7 +99,7 @@ def show_speeds(ours: Mapping[str, float]) -> None:
     """Frames a second beside VASA-1's."""
     speeds = VASA_1 | dict(ours)
     colours = [showing.PALE] * len(VASA_1) + [showing.BLUE] * len(ours)
-    figure, axes = plt.subplots()
+    figure, axes = showing.plt.subplots()
     axes.barh(list(speeds), list(speeds.values()), color=colours)
     axes.axvline(FRAME_RATE_HZ, color=showing.INK, linestyle=":", label="real time")
     axes.invert_yaxis()
