@@ -10,6 +10,7 @@ doubts a capture asks for a signed statement instead.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import av
@@ -18,16 +19,17 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from vasa_core.clock import SAMPLE_RATE_HZ
-from vasa_core.errors import BadSound, ConsentRefused
+from vasa_core.errors import BadPortrait, BadSound, ConsentRefused
 from vasa_core.surface import EYE_CORNERS
 from vasa_core.trust import phrase as spoken
 from vasa_core.trust.evidence import Findings
-from vasa_core.trust.likeness import Likeness, geometry_distance, geometry_of
+from vasa_core.trust.likeness import Likeness, geometry_distance, likeness
 
 LONGEST_S = 30.0
 LOOKS_PER_S = 12.5
 LOOKING_PX = 480
 INNER_LIPS = (13, 14)
+KEPT_EVERY_S, MOST_KEPT = 0.6, 8
 
 
 def examine(video: Path, phrase: str, portrait: Likeness) -> Findings:
@@ -38,23 +40,25 @@ def examine(video: Path, phrase: str, portrait: Likeness) -> Findings:
         samples = load_sound(video).numpy()[: round(LONGEST_S * SAMPLE_RATE_HZ)]
     except BadSound as why:
         raise ConsentRefused(f"The capture has no sound that can be read: {why}", "no_voice") from None
-    times, faces, looked = _faces(video)
+    times, faces, looked, kept = _faces(video)
     said = spoken.heard(samples)
     mouth = _while_heard(times, _mouth_openings(faces), samples)
     return Findings(
         words_matched=spoken.matching(phrase, said),
         words_heard=len(said),
         face_share=len(faces) / max(1, looked),
-        geometry_distance=geometry_distance(_shape(faces), portrait.geometry) if len(faces) else 9.0,
+        geometry_distance=_distance(kept, portrait),
         mouth_range=float(np.subtract(*np.percentile(mouth, [90, 10]))) if len(mouth) else 0.0,
     )
 
 
-def _faces(video: Path) -> tuple[Float[np.ndarray, " frame"], Float[np.ndarray, "frame 478 2"], int]:
-    """When a single face was seen, its landmarks in a square picture, and at how many frames was looked."""
+def _faces(
+    video: Path,
+) -> tuple[Float[np.ndarray, " frame"], Float[np.ndarray, "frame 478 2"], int, list[UInt8[np.ndarray, "h w 3"]]]:
+    """When a single face was seen, its landmarks, at how many frames was looked, and some pictures of the face."""
     import mediapipe as mp
 
-    times, faces, looked = [], [], 0
+    times, faces, looked, kept = [], [], 0, []
     with mp.solutions.face_mesh.FaceMesh(refine_landmarks=True, max_num_faces=2) as mesh:
         for at, picture in _frames(video):
             looked += 1
@@ -63,7 +67,9 @@ def _faces(video: Path) -> tuple[Float[np.ndarray, " frame"], Float[np.ndarray, 
                 size = np.array([picture.shape[1], picture.shape[0]], np.float32)
                 faces.append(np.array([[point.x, point.y] for point in found[0].landmark], np.float32) * size)
                 times.append(at)
-    return np.array(times, np.float32), np.array(faces, np.float32).reshape(-1, 478, 2), looked
+                if at >= len(kept) * KEPT_EVERY_S:
+                    kept.append(picture)
+    return np.array(times, np.float32), np.array(faces, np.float32).reshape(-1, 478, 2), looked, kept
 
 
 def _frames(video: Path) -> Iterator[tuple[float, UInt8[np.ndarray, "height width 3"]]]:
@@ -99,10 +105,17 @@ def _mouth_openings(faces: np.ndarray) -> np.ndarray:
     return np.linalg.norm(faces[:, upper] - faces[:, lower], axis=-1) / np.maximum(_eye_span(faces), 1e-6)
 
 
-def _shape(faces: np.ndarray) -> np.ndarray:
-    """The identity code of the face, the mean over a dozen frames."""
-    chosen = faces[np.linspace(0, len(faces) - 1, min(12, len(faces))).round().astype(int)]
-    return np.mean([geometry_of(face) for face in chosen], 0)
+def _distance(pictures: list[UInt8[np.ndarray, "h w 3"]], portrait: Likeness) -> float:
+    """How far the face's shape, the mean of some pictures, is from the portrait's.
+
+    Each is looked at as the portrait was: landmarks followed from frame to frame lie elsewhere, and 0.25 apart is as
+    far as other people are.
+    """
+    codes = []
+    for picture in pictures[:: max(1, len(pictures) // MOST_KEPT)][:MOST_KEPT]:
+        with suppress(BadPortrait):
+            codes.append(likeness(picture).geometry)
+    return geometry_distance(np.mean(codes, 0), portrait.geometry) if codes else 9.0
 
 
 def _while_heard(times: np.ndarray, mouth: np.ndarray, samples: np.ndarray) -> np.ndarray:
