@@ -104,6 +104,6 @@ def show_speeds(ours: Mapping[str, float]) -> None:
     axes.axvline(FRAME_RATE_HZ, color=showing.INK, linestyle=":", label="real time")
     axes.invert_yaxis()
     axes.set_xlabel("frames a second at 512 × 512")
-    axes.legend(loc="lower right")
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     alt = "Bars of frames a second: VASA-1 offline 45 and online 40 on a graphics card, beside ours on this machine:"
     showing.described(figure, f"{alt} {', '.join(f'{name} {speed:.0f}' for name, speed in ours.items())}.")
