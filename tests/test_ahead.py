@@ -29,6 +29,21 @@ def test_no_more_is_made_than_was_allowed() -> None:
     ahead.close()
 
 
+def test_work_begins_before_anything_is_asked_for() -> None:
+    begun = threading.Event()
+    ahead = made_ahead(begun.set() for _ in range(1))
+    assert begun.wait(10)
+    ahead.close()
+
+
+def test_closing_what_was_never_asked_for_stops_the_maker_too() -> None:
+    made: list[int] = []
+    made_ahead(made.append(k) or k for k in itertools.count()).close()
+    before = len(made)
+    time.sleep(0.3)
+    assert len(made) == before
+
+
 def test_closing_stops_the_maker() -> None:
     made: list[int] = []
     ahead = made_ahead((made.append(k) or k for k in itertools.count()), depth=1)

@@ -15,7 +15,7 @@ _FAREWELL_S = 10.0  # a maker that still works while Python ends would take the 
 
 
 def made_ahead(items: Iterable[Item], depth: int = 1) -> Generator[Item, None, None]:
-    """The same items in the same order, up to `depth` of them finished before they are asked for.
+    """The same items in the same order, up to `depth` of them finished before they are asked for; work begins at once.
 
     Closing this generator waits until the maker stops, at its next item. An error of the maker is raised where its item
     was due.
@@ -40,15 +40,22 @@ def made_ahead(items: Iterable[Item], depth: int = 1) -> Generator[Item, None, N
             put("fault", fault)
 
     maker = threading.Thread(target=make, name="made-ahead", daemon=True)
+
+    def given() -> Generator[Item, None, None]:
+        try:
+            yield  # type: ignore[misc]  # once entered, closing stops the maker
+            while True:
+                kind, value = ready.get()
+                if kind == "end":
+                    return
+                if kind == "fault":
+                    raise value  # type: ignore[misc]
+                yield value  # type: ignore[misc]
+        finally:
+            left.set()
+            maker.join(_FAREWELL_S)
+
+    taken = given()
     maker.start()
-    try:
-        while True:
-            kind, value = ready.get()
-            if kind == "end":
-                return
-            if kind == "fault":
-                raise value  # type: ignore[misc]
-            yield value  # type: ignore[misc]
-    finally:
-        left.set()
-        maker.join(_FAREWELL_S)
+    next(taken)
+    return taken

@@ -176,22 +176,24 @@ class Studio:
             samples = load_sound(sound)
         emotions = _emotions(curve, len(samples) / SAMPLE_RATE_HZ)
         grant = self.grant(subject, "speak", consent, language=language, emotions=emotions)
-        watch("portrait", 0.0)
-        with ledger.stage("portrait"):
-            portrait = self.portrait(subject)
         count = math.ceil(len(samples) * fps / SAMPLE_RATE_HZ)
-        motion = at_rate(self._motions([samples], curve, seed, WHOLE), fps, count)
-        motion = made_ahead(ledger.timed("motion", motion))  # beside the pixels of the window before
-        frames = ledger.timed("render", self._frames(portrait, motion, size, full_picture, fps))
-        bar = tqdm(total=count, unit="frame", disable=not progress, leave=False, dynamic_ncols=True)
-        watch("motion", 0.0)
-        made = itertools.count(1)
+        bar, made = (
+            tqdm(total=count, unit="frame", disable=not progress, leave=False, dynamic_ncols=True),
+            itertools.count(1),
+        )
 
         def step(frames: int) -> None:
             bar.update(frames)
             watch("render", next(made) / count)
 
-        with bar, one_thread(), closing(motion):
+        motion = at_rate(self._motions([samples], curve, seed, WHOLE), fps, count)
+        # beside the portrait first, then beside the pixels of the window before
+        with bar, one_thread(), closing(made_ahead(ledger.timed("motion", motion))) as motions:
+            watch("portrait", 0.0)
+            with ledger.stage("portrait"):
+                portrait = self.portrait(subject)
+            frames = ledger.timed("render", self._frames(portrait, motions, size, full_picture, fps))
+            watch("motion", 0.0)
             return release_video(
                 frames, sound, fps, out, grant, house=self.house, photo=_file(subject), ledger=ledger, progress=step
             )
