@@ -305,6 +305,42 @@ def test_the_cast_is_chosen_by_keyboard_with_the_focus_in_sight(ada):
     assert width >= 2
 
 
+FOCUS = """() => {
+    const at = document.activeElement, of = (id) => document.getElementById(id)?.innerText ?? "";
+    const by = at.getAttribute("aria-labelledby") ?? "";
+    const named = at.getAttribute("aria-label") || by.split(" ").map(of).join(" ");
+    const rim = getComputedStyle(at.type === "radio" ? at.closest("label") : at);
+    const name = named.trim() || at.labels?.[0]?.innerText || at.innerText || at.title;
+    return [at.tagName + (at.type ? ":" + at.type : ""), (name ?? "").trim(), parseFloat(rim.outlineWidth)];
+}"""
+
+
+def test_a_clip_is_made_and_cancelled_by_keyboard_alone(studio):
+    page = studio.page("vic", viewport=WINDOWS["desktop"]["viewport"])
+    page.get_by_role("radio", name="Mei").wait_for()
+    passed = tabbed_to(page, "Make the clip")
+    names = {name.split("\n")[0] for _, name, _ in passed}  # Gradio's folds have an arrow in theirs
+    assert {"Sign out", "Create", "Mei", "English", "Neutral", "Head and eyes"} <= names
+    assert not [stop for stop in passed if not stop[1]], "whatever is reached has a name"
+    assert not [stop for stop in passed if stop[0] != "BODY" and stop[2] < 2], "and shows that it is reached"
+    page.keyboard.press("Enter")
+    expect(page.locator("#create-stage [role=progressbar]")).to_be_visible()
+    tabbed_to(page, "Cancel")
+    page.keyboard.press("Enter")
+    expect(page.locator("#create-stage")).to_contain_text("Cancelled")
+
+
+def tabbed_to(page: Page, name: str) -> list[list]:
+    """Where the focus was on its way to what bears this name."""
+    passed = []
+    for _ in range(120):
+        page.keyboard.press("Tab")
+        passed.append(page.evaluate(FOCUS))
+        if passed[-1][1] == name:
+            return passed
+    raise AssertionError(f"'{name}' is never reached: {passed}")
+
+
 def test_a_recording_from_the_microphone_is_kept_for_the_clip(ada):
     ada.get_by_role("radio", name="Record or upload").check()
     ada.get_by_role("button", name="Record", exact=False).first.click()
