@@ -58,7 +58,8 @@ def _faces(
     """When a single face was seen, its landmarks, at how many frames was looked, and some pictures of the face."""
     import mediapipe as mp
 
-    times, faces, looked, kept = [], [], 0, []
+    times, faces, looked = [], [], 0
+    kept: list[UInt8[np.ndarray, "h w 3"]] = []
     with mp.solutions.face_mesh.FaceMesh(refine_landmarks=True, max_num_faces=2) as mesh:
         for at, picture in _frames(video):
             looked += 1
