@@ -239,7 +239,7 @@ def _fine() -> dict[str, gr.components.Component]:
     usual = Controls()
     with gr.Row():
         audio = gr.Slider(
-            0, 3, usual.guidance_audio, step=0.1, label="Lips and head follow the voice (λ_A)", buttons=[]
+            0, 1.5, usual.guidance_audio, step=0.05, label="Lips and head follow the voice (λ_A)", buttons=[]
         )
         gaze = gr.Slider(0, 3, usual.guidance_gaze, step=0.1, label="Eyes follow the gaze (λ_g)", buttons=[])
     with gr.Row():

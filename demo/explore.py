@@ -24,7 +24,7 @@ from vasa_core.errors import BadOption, VasaError
 MOST_FACES = 4
 STILL_PX = 512
 COMPARED_PX = 256
-STRENGTHS = {"λ_A, lips follow the voice": ("guidance_audio", (0.0, 0.5, 1.5, 3.0)),
+STRENGTHS = {"λ_A, lips follow the voice": ("guidance_audio", (0.0, 0.5, 1.0, 1.5)),
              "λ_g, eyes follow the gaze": ("guidance_gaze", (0.0, 0.5, 1.0, 2.0))}  # fmt: skip
 
 EXPRESSIONS = {
