@@ -54,7 +54,7 @@ FRAMES = 75
 QUICK_CAST = ("mei", "kofi", "nora")
 """A woman before a plain wall, a dark-skinned man with a beard, and a cartoon: what the mark finds easy and hard."""
 
-QUICK_SEARCHES, SEARCHES = 40, 600
+QUICK_SEARCHES, SEARCHES = 28, 600
 FLIPS = 48
 EULER = 0.5772156649
 
