@@ -68,8 +68,7 @@ def psnr_db(one, other):
 
 
 def test_the_fast_path_is_the_reference_to_forty_decibels_mouth_included(person, surface, networks, motion, asked):
-    exact = load_networks(assets.weights("face.safetensors"))
-    exact.refinement.to(torch.float32)
+    exact = load_networks(assets.weights("face.safetensors"), exact=True)
     fast = np.stack(list(render_frames(person, [motion], surface, networks=networks)))
     questions = len(asked)
     reference = np.stack(list(render_frames(person, [motion], surface, networks=exact, every_frame=True)))

@@ -76,6 +76,7 @@ def portrait_of(crop, matte, volume):
         background=crop,
         colour_volume=none(4, 1, 1, 1),
         appearance_volume=volume,
+        activation_ranges=np.zeros((0, 2), np.float32),
         identity_code=none(80),
         head_pose=none(6),
         facial_dynamics=none(50),

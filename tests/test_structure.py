@@ -18,7 +18,7 @@ ORDER = """
     errors clock latents assets ledger ahead geometry
     pictures audio landmarks surface clay diffusion
     footage encoders speech wav2vec controls motion sampler resting blinks
-    portrait following contact eyes mouth sight refinement blending mending attention trailing warping decoder origins
+    portrait following contact eyes mouth sight refinement blending eightbit mending attention trailing warping decoder origins
     closeup driving render stream
     trust trust.chain trust.schema trust.store trust.audit trust.accounts trust.consent
     trust.likeness trust.phrase trust.evidence trust.capture trust.shelf trust.registry

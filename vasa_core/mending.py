@@ -6,6 +6,7 @@ their sharpness.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import cv2
@@ -31,6 +32,7 @@ from vasa_core.blending import (
     tell,
     told_of_portrait,
 )
+from vasa_core.eightbit import EightBit, ranges_of
 from vasa_core.portrait import Portrait
 from vasa_core.refinement import FaceNetworks, Seen
 from vasa_core.sight import FINE_PX, MOVED_PX, Sight
@@ -56,9 +58,12 @@ class Mending:
     """What one portrait needs for every frame: its own planes and its appearance volume."""
 
     def __init__(self, portrait: Portrait, networks: FaceNetworks) -> None:
-        """The portrait must have its appearance volume (`decoder.with_appearance`)."""
+        """The portrait must have its appearance volume (`decoder.with_appearance`); with its activation ranges the
+        network counts in 8 bits, where `networks` may."""
         self.crop = portrait.crop
         self.network = networks.refinement
+        in_eight = networks.eight_bit and len(portrait.activation_ranges)
+        self.heads = EightBit(self.network, portrait.activation_ranges).heads if in_eight else self._heads
         self.told = told_of_portrait(portrait.crop)
         self.head = head_within(portrait.matte)
         self.volume = np.ascontiguousarray(np.moveaxis(portrait.appearance_volume, 0, -1))
@@ -69,15 +74,27 @@ class Mending:
 
     def asked(self, warped: UInt8[np.ndarray, "512 512 3"], sight: Sight) -> Said:
         """What the network says of this frame."""
-        tell(warped, sight.fine, sight.coarse, self.told)
-        find(self.volume, sight.coarse[CANONICAL], *UNIT_FROM_TENTH, self.told)
-        with torch.inference_mode():
-            fine_said, coarse_said = self.network.heads(torch.from_numpy(self.told)[None].movedim(-1, 1))
+        fine_said, coarse_said = self.heads(self.told_of(warped, sight))
         blend = np.empty((len(BLEND), FINE_PX, FINE_PX), np.float32)
         light = np.empty((len(LIGHT), LIGHT_PX, LIGHT_PX), np.float32)
-        hear(_channels_last(fine_said), _channels_last(coarse_said), sight.fine, blend, light)
+        hear(fine_said, coarse_said, sight.fine, blend, light)
         within, light_within = self._bounds(sight)
         return Said(sight=sight, blend=blend, within=within, light=light, light_within=light_within)
+
+    def told_of(self, warped: UInt8[np.ndarray, "512 512 3"], sight: Sight) -> Float[np.ndarray, "high wide told"]:
+        """What the network is told of this frame; the next one is written over it."""
+        tell(warped, sight.fine, sight.coarse, self.told)
+        find(self.volume, sight.coarse[CANONICAL], *UNIT_FROM_TENTH, self.told)
+        return self.told
+
+    def ranges(self, begun: Iterable[tuple[UInt8[np.ndarray, "512 512 3"], Sight]]) -> Float[np.ndarray, "input 2"]:
+        """How large numbers get in the network on these frames: what 8 bits must hold."""
+        return ranges_of(self.network, (self.told_of(*one) for one in begun))
+
+    def _heads(self, told: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        with torch.inference_mode():
+            fine_said, coarse_said = self.network.heads(torch.from_numpy(told)[None].movedim(-1, 1))
+        return _channels_last(fine_said), _channels_last(coarse_said)
 
     def between(self, before: Said, after: Said, sight: Sight) -> Said:
         """The word on a frame between two others: both brought to it and mixed, each where it was bound least; what

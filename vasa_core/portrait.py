@@ -65,6 +65,8 @@ class Portrait:
     """What the bare warp fills hidden skin from: colours, and how well they are known."""
     appearance_volume: Float[np.ndarray, "feature deep2 high2 wide2"]
     """What the refinement network asks (the paper's V^app); no features until `decoder.with_appearance` lifts them."""
+    activation_ranges: Float[np.ndarray, "input 2"]
+    """How large numbers get in the refinement network, for its 8-bit form; none until `with_appearance` has looked."""
     identity_code: Float[np.ndarray, " identity=80"]
     head_pose: Float[np.ndarray, " pose=6"]
     facial_dynamics: Float[np.ndarray, " dynamics=50"]
@@ -123,6 +125,7 @@ def prepare_found(
         background=background_plate(face.crop, matte),
         colour_volume=lift_colours(face.crop, codes, canonical, confidence, surface),
         appearance_volume=np.zeros((0, 1, 1, 1), np.float32),
+        activation_ranges=np.zeros((0, 2), np.float32),
         identity_code=codes.identity_code,
         head_pose=codes.head_pose,
         facial_dynamics=codes.facial_dynamics,

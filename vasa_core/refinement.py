@@ -269,19 +269,28 @@ class FaceNetworks(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        self.eight_bit = False  # whether refinement may run in 8 bits
         self.appearance = Appearance()
         self.refinement = Refinement()
 
 
-def load_networks(path: Path) -> FaceNetworks:
-    """The networks in a weight file, ready to run, or MissingWeights when it is absent or made for other code."""
+def load_networks(path: Path, *, exact: bool = False) -> FaceNetworks:
+    """The networks in a weight file, ready to run, or MissingWeights when it is absent or made for other code; `exact`:
+    in full precision, what the fast ones are measured by."""
     networks = FaceNetworks()
     try:
         networks.load_state_dict({name: value.float() for name, value in load_file(path).items()})
     except (FileNotFoundError, SafetensorError, RuntimeError) as cause:
         raise MissingWeights(f"{path} is not a face decoder of ours: restore it from the repository.") from cause
-    networks.refinement.to(fast_kind()).to(memory_format=torch.channels_last)
+    networks.refinement.to(torch.float32 if exact else fast_kind()).to(memory_format=torch.channels_last)
+    networks.eight_bit = not exact and counts_in_eight_bits()
     return networks.eval().requires_grad_(False)
+
+
+def counts_in_eight_bits() -> bool:
+    """Whether this processor multiplies 8-bit numbers itself and torch brings the kernels (`eightbit`)."""
+    native = getattr(torch.cpu, "_is_vnni_supported", lambda: False)  # torch has no public question for it yet
+    return bool(native()) and hasattr(torch.ops.onednn, "qconv2d_pointwise")
 
 
 def fast_kind() -> torch.dtype:
