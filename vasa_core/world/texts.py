@@ -1,4 +1,4 @@
-"""What the synthetic voices say: short sentences of our own in seventeen languages, and random texts made from them.
+"""What the synthetic voices say: short sentences of our own in twenty-six languages, and random texts made from them.
 
 A text is either one or two of the sentences, or words drawn at random from all of them: nonsense, but every sound meets
 every other. The script is the one espeak-ng reads (kana for Japanese, pinyin with tones for Mandarin).
@@ -183,6 +183,78 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "Watoto wanacheza mpira karibu na bahari.",
         "Kesho tutapanda basi kwenda mjini pamoja.",
         "Ndege wadogo wanaimba juu ya mti mkubwa.",
+    ),
+    "uk": (
+        "Доброго ранку, мені потрібен квиток до моря.",
+        "Моя бабуся пече смачні пироги з маком і вишнями.",
+        "Білий пароплав повільно пливе попід мостом.",
+        "Чому ви не прийшли вчора ввечері до музею?",
+        "Хлопчик біжить повз високу вежу біля площі.",
+        "Ми любимо слухати музику й пити м'ятний чай.",
+    ),
+    "bg": (
+        "Добро утро, бих искал хляб, мляко и малко сирене.",
+        "Майка ми приготвя баница в събота вечер.",
+        "Белият параход плава бавно по голямата река.",
+        "Защо не дойдохте вчера на представлението?",
+        "Момчето бяга покрай пазара под силния дъжд.",
+        "Обичаме музиката и топлите пролетни вечери.",
+    ),
+    "hr": (
+        "Dobro jutro, molim vas malo kruha i bijeli sir.",
+        "Moja baka peče pitu od jabuka svake subote.",
+        "Brod polako plovi prema maloj luci iza otoka.",
+        "Zašto niste došli jučer popodne u muzej?",
+        "Dječak trči preko mosta pokraj visoke palme.",
+        "Hvala vam puno na pomoći i lijepim riječima.",
+    ),
+    "vi": (
+        "Chào buổi sáng, tôi muốn mua một ổ bánh mì.",
+        "Mẹ tôi nấu bữa cơm rất ngon mỗi ngày.",
+        "Chiếc thuyền nhỏ rời bến vào sáng mai.",
+        "Bạn có thể giúp tôi tìm đường về nhà không?",
+        "Mưa bắt đầu rơi khi chúng tôi đến phố.",
+        "Cảm ơn bạn, rất vui được gặp bạn.",
+    ),
+    "cy": (
+        "Bore da, hoffwn i baned o de a bara menyn.",
+        "Mae fy mam yn pobi teisen afal bob bore Sadwrn.",
+        "Mae'r cwch bach glas yn hwylio heibio'r pentref.",
+        "Pam na ddaethoch chi i'r amgueddfa brynhawn ddoe?",
+        "Mae'r plant yn chwarae pêl ym mharc y dref.",
+        "Diolch yn fawr am eich help a'ch amynedd.",
+    ),
+    "et": (
+        "Tere hommikust, ma sooviksin leiba ja piima.",
+        "Minu ema küpsetab pühapäeviti õunapirukat.",
+        "Väike sinine paat purjetab aeglaselt sadamasse.",
+        "Miks te eile õhtul muuseumisse ei tulnud?",
+        "Poiss jookseb mööda põldu kõrge puu poole.",
+        "Palju tänu abi ja sooja võileiva eest.",
+    ),
+    "lt": (
+        "Labas rytas, norėčiau duonos, pieno ir sviesto.",
+        "Mano močiutė kepa obuolių pyragą šeštadieniais.",
+        "Mažas mėlynas laivas lėtai plaukia palei krantą.",
+        "Kodėl vakar po pietų neatvykote į muziejų?",
+        "Berniukas bėga pro aukštą bokštą per lietų.",
+        "Labai ačiū už pagalbą ir gražius žodžius.",
+    ),
+    "af": (
+        "Goeie môre, ek wil graag brood en botter hê.",
+        "My ma bak elke Saterdag 'n appelkoek vir almal.",
+        "Die klein blou boot vaar stadig verby die brug.",
+        "Hoekom het jy nie gister by die museum gebly nie?",
+        "Die seun hardloop in die reën oor die berg.",
+        "Baie dankie vir die hulp en die mooi woorde.",
+    ),
+    "bn": (
+        "সুপ্রভাত, আমি একটু রুটি আর মাখন চাই।",
+        "আমার মা প্রতিদিন খুব ভালো খাবার বানান।",
+        "ছোট নীল নৌকা ভোরবেলা ঘাট ছেড়ে গেল।",
+        "তুমি কি আমাকে একটা বই দিতে পারবে?",
+        "বাবা বাজার থেকে আম আর পেঁপে আনলেন।",
+        "ধন্যবাদ, আপনার সঙ্গে কথা বলে ভালো লাগল।",
     ),
 }
 

@@ -37,6 +37,7 @@ from vasa_core.world.festival import festival_utterances
 from vasa_core.world.singing import sung
 from vasa_core.world.sound_stage import Manner, said_otherwise
 from vasa_core.world.texts import SENTENCES, random_text
+from vasa_core.world.throats import random_throat, with_throats
 from vasa_core.world.utterances import (
     SILENCE,
     Phone,
@@ -94,6 +95,12 @@ def phones_from_ipa(symbols: str) -> tuple[str, ...]:
 # espeak-ng, through its shared library: it calls back with samples and the sample at which each phoneme begins.
 
 
+def installed_data() -> Path:
+    """Where espeak-ng keeps its voices, as it says itself."""
+    said = subprocess.run(["espeak-ng", "--version"], check=True, capture_output=True, text=True).stdout
+    return Path(said.split("Data at:")[1].strip())
+
+
 class _Event(ctypes.Structure):  # espeak_EVENT of espeak-ng/speak_lib.h
     _fields_ = [
         ("type", ctypes.c_int),
@@ -113,14 +120,21 @@ _RATE, _PITCH, _RANGE = 1, 3, 4  # espeak_PARAMETER
 
 
 class Espeak:
-    """espeak-ng as a function from text to samples and phoneme times; one per process, the library is global."""
+    """espeak-ng as a function from text to samples and phoneme times; one per process, the library is global.
 
-    def __init__(self) -> None:
+    With `throats` (texts of voice files by name) its variants are these instead of the installed ones.
+    """
+
+    def __init__(self, throats: dict[str, str] | None = None) -> None:
         try:
             self._library = ctypes.CDLL("libespeak-ng.so.1")
         except OSError as why:
             raise BadOption("espeak-ng is missing: install the system package espeak-ng.") from why
-        self._rate_hz: int = self._library.espeak_Initialize(_SYNCHRONOUS, 500, None, _PHONEME_EVENTS_IN_IPA)
+        path = None
+        if throats:
+            self._data = tempfile.TemporaryDirectory()  # kept while voices are read from it
+            path = str(with_throats(installed_data(), Path(self._data.name), throats)).encode()
+        self._rate_hz: int = self._library.espeak_Initialize(_SYNCHRONOUS, 500, path, _PHONEME_EVENTS_IN_IPA)
         self._samples: list[np.ndarray] = []
         self._events: list[tuple[int, str]] = []
         self._callback = _Callback(self._hear)  # kept, or ctypes frees it
@@ -188,6 +202,26 @@ def espeak_utterances(language: str, count: int, rng: np.random.Generator) -> It
         )
         spoken = Utterance(
             sound=sound, phones=phones, speaker=f"espeak-{variant}-{who}", language=language, source="espeak-ng"
+        )
+        yield with_silence(spoken, *rng.uniform(0.05, 0.9, size=2))
+
+
+def throat_utterances(language: str, count: int, rng: np.random.Generator, throats: int = 60) -> Iterator[Utterance]:
+    """Random texts of one language said by random throats."""
+    named = {f"throat{at:02d}": random_throat(f"throat{at:02d}", rng) for at in range(throats)}
+    espeak = Espeak(named)
+    for _ in range(count):
+        name = str(rng.choice(list(named)))
+        sound, phones = espeak.say(
+            random_text(language, rng),
+            f"{language}+{name}",
+            words_per_minute=int(rng.integers(100, 280)),
+            pitch=int(rng.integers(25, 80)),
+            pitch_range=int(rng.integers(10, 100)),
+        )
+        sound = sound / max(1.0, 1.05 * float(sound.abs().max()))
+        spoken = Utterance(
+            sound=sound, phones=phones, speaker=f"{name}-{language}", language=language, source="espeak-ng"
         )
         yield with_silence(spoken, *rng.uniform(0.05, 0.9, size=2))
 
@@ -351,6 +385,7 @@ _REAL_PARTS = 10
 def all_jobs(data: Path, scale: float) -> dict[str, Job]:
     """Each file of the set and what makes it: voices as they are, said in other manners, and sung."""
     jobs: dict[str, Job] = {f"espeak_{language}": Espoken(language, round(90 * scale)) for language in SENTENCES}
+    jobs |= {f"throats_{language}": Throats(language, round(70 * scale)) for language in SENTENCES}
     jobs |= {f"flite_{part}": Flitten(round(120 * scale)) for part in range(4)}
     jobs |= {f"festival_{voice}": Festive(voice, round(70 * scale)) for voice in FESTIVAL_VOICES}
     jobs |= {f"real_{part:02d}": Recorded(data / "speech", part) for part in range(_REAL_PARTS)}
@@ -375,6 +410,17 @@ class Espoken:
 
     def __call__(self, rng: np.random.Generator) -> Iterator[Utterance]:
         return espeak_utterances(self.language, self.count, rng)
+
+
+@dataclass(frozen=True)
+class Throats:
+    """espeak-ng in one language, by throats drawn at random."""
+
+    language: str
+    count: int
+
+    def __call__(self, rng: np.random.Generator) -> Iterator[Utterance]:
+        return throat_utterances(self.language, self.count, rng)
 
 
 @dataclass(frozen=True)
