@@ -91,7 +91,7 @@ class Performed:
 
 
 def judges_voices(count: int, rng: np.random.Generator) -> Iterator[Utterance]:
-    """Random texts in seventeen languages by voices that speak to the judges alone."""
+    """Random texts in many languages by voices that speak to the judges alone."""
     espeak, languages = Espeak(), list(SENTENCES)
     for _ in tqdm(range(count), unit="utterance", desc="voices"):
         language, voice = str(rng.choice(languages)), str(rng.choice(JUDGES_VOICES))
@@ -263,7 +263,7 @@ def watched_clips(sitter: Path, count: int, surface: Surface, rng: np.random.Gen
                 signs.append(signs_of(seen))
                 meant.append(meant_signs(motion, seen.frames, surface))
                 named.append(label)
-                open_eyes = seen.lids > OPEN_LIDS
+                open_eyes = (seen.lids > OPEN_LIDS) & seen.eyes_shown
                 readings.append(seen.readings[open_eyes])
                 gazes.append(motion.facial_dynamics.numpy()[np.array(seen.frames)[open_eyes], -GAZE:])
     return {
