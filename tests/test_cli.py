@@ -20,9 +20,10 @@ from conftest import REPOSITORY
 from PIL import Image
 
 from vasa_core import assets, errors
-from vasa_core.__main__ import USUAL_INTENSITY, _degrees, _emotion, _run, _weights, speak
+from vasa_core.__main__ import _run, speak
 from vasa_core.controls import Controls
 from vasa_core.latents import MOTION, Motion
+from vasa_core.options import USUAL_INTENSITY, degrees, emotion, weights
 from vasa_core.stream import WHOLE
 from vasa_core.studio import Studio, at_rate
 from vasa_core.trust.consent import template
@@ -262,11 +263,11 @@ def test_motion_is_cut_and_held_to_the_count():
 
 
 def test_options_are_read():
-    assert _degrees("10,-5.5", "--gaze") == (10.0, -5.5)
-    assert _emotion("happy") == ("happy", USUAL_INTENSITY)
-    assert _emotion("happy:0.5") == ("happy", 0.5)
-    assert _weights("jawOpen=0.3, mouthSmile=0.5") == {"jawOpen": 0.3, "mouthSmile": 0.5}
-    assert _weights("") == {}
+    assert degrees("10,-5.5", "--gaze") == (10.0, -5.5)
+    assert emotion("happy", "--emotion") == ("happy", USUAL_INTENSITY)
+    assert emotion("happy:0.5", "--emotion") == ("happy", 0.5)
+    assert weights("jawOpen=0.3, mouthSmile=0.5", "--expression") == {"jawOpen": 0.3, "mouthSmile": 0.5}
+    assert weights("", "--expression") == {}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from conftest import REPOSITORY
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 TRAINING = ("vasa_core/world/", "vasa_core/train/")
 OPTIONAL = ("vasa_core/trust/phrase.py", "vasa_core/evaluate/motion_report.py", "vasa_core/showing.py",
-            "vasa_core/evaluate/workshop.py", "vasa_core/wav2vec.py")  # fmt: skip
+            "vasa_core/evaluate/workshop.py", "vasa_core/wav2vec.py", "vasa_core/cluster.py")  # fmt: skip
 """These say by name what to install where its extra is absent."""
 EXTRAS = PROJECT["optional-dependencies"]
 

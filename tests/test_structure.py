@@ -15,9 +15,9 @@ MODULES = sorted(p for p in PACKAGE.glob("**/*.py") if "migrations" not in p.par
 
 # Top to bottom is the order to read them in. A module imports only what stands above it.
 ORDER = """
-    errors clock latents assets ledger ahead geometry
+    errors clock latents assets ledger ahead cluster geometry
     pictures audio landmarks surface clay diffusion
-    footage encoders speech wav2vec controls motion sampler resting blinks
+    footage encoders speech wav2vec controls options motion sampler resting blinks
     portrait following contact eyes mouth sight refinement blending eightbit mending attention trailing warping decoder origins
     closeup driving render stream
     trust trust.chain trust.schema trust.store trust.audit trust.accounts trust.consent
@@ -27,7 +27,7 @@ ORDER = """
     evaluate.figures evaluate.findings evaluate.lines evaluate.sync evaluate.capp evaluate.seen evaluate.emotion
     evaluate.judges
     train train.*
-    studio showing evaluate evaluate.* bench app_commands trust_commands __main__
+    studio showing evaluate evaluate.* bench jobs batch app_commands trust_commands __main__
 """.split()
 
 MEDIA_WRITERS = {

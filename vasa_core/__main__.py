@@ -1,4 +1,4 @@
-"""The command line: `vasa speak`, `vasa reenact`, `vasa look`, `vasa bench`, `vasa consent-template`.
+"""The command line: `vasa speak`, `vasa batch`, `vasa reenact`, `vasa look`, `vasa bench`, `vasa consent-template`.
 
 Every refusal is one sentence on stderr, `vasa: ...`, with the exit code of its class (errors.py); 130 after Ctrl-C.
 """
@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vasa_core import app_commands, trust_commands
-from vasa_core.errors import BadOption, VasaError
+from vasa_core.errors import INTERRUPTED, Stopped, VasaError
+from vasa_core.options import degrees, direction, turn, weights
+from vasa_core.options import emotion as mood
 
 if TYPE_CHECKING:
     from vasa_core.studio import Studio
     from vasa_core.trust.release import Released
 
-INTERRUPTED = 130
-USUAL_INTENSITY = 0.8
 DEBUG = "VASA_DEBUG"
 """Set in the environment, it lets tracebacks and the libraries' own log lines through."""
 
@@ -73,17 +73,17 @@ def speak(
 
     check_output(out)  # before anything slow
     controls = Controls(
-        gaze=_radians(_degrees(gaze, "--gaze")),
+        gaze=direction(gaze, "--gaze"),
         head_distance=distance,
-        pose=_turn(pose),
+        pose=turn(pose, "--pose"),
         energy=energy,
         blink_rate=blink_rate,
         listening=listening,
         guidance_audio=guidance_audio,
         guidance_gaze=guidance_gaze,
         steps=steps,
-        emotion=_emotion(emotion)[0],
-        emotion_intensity=_emotion(emotion)[1],
+        emotion=mood(emotion, "--emotion")[0],
+        emotion_intensity=mood(emotion, "--emotion")[1],
     )
     released = _studio().speak(
         portrait,
@@ -153,12 +153,32 @@ def look(
         yaw=yaw,
         pitch=pitch,
         roll=roll,
-        gaze=_degrees(gaze, "--gaze"),
-        expression=_weights(expression),
+        gaze=degrees(gaze, "--gaze"),
+        expression=weights(expression, "--expression"),
         size=size,
         full_picture=full_picture,
     )
     typer.echo(released.path)
+
+
+@app.command()
+def batch(
+    jobs: Annotated[Path, typer.Argument(help="Table of clips, .csv or .jsonl: a row for each.", metavar="JOBS")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the clips; one that all machines share.")],
+    workers: Annotated[int, typer.Option(help="So many clips at a time; more than one needs Ray.")] = 1,
+    address: Annotated[str | None, typer.Option(help="A Ray cluster to work on, as in HOST:6379 or auto.")] = None,
+) -> None:
+    """Make many clips from a table; the same command goes on where it was stopped."""
+    from vasa_core.batch import SUMMARY, check, make, prepared
+    from vasa_core.jobs import read_jobs
+
+    work = prepared(read_jobs(jobs), out)
+    try:
+        outcome = make(work, workers, address)
+    except KeyboardInterrupt:
+        raise Stopped("stopped; finished clips are kept, and the same command goes on from there.") from None
+    typer.echo(f"{outcome.sentence()}: {out / SUMMARY}")
+    check(outcome)
 
 
 @app.command()
@@ -289,50 +309,6 @@ def summary(released: Released) -> str:
     )
 
 
-# ---- reading options ----------------------------------------------------------------------------------------------
-
-
-def _degrees(text: str, option: str) -> tuple[float, float]:
-    try:
-        yaw, pitch = (float(part) for part in text.split(","))
-    except ValueError:
-        raise BadOption(f"{option} takes two numbers of degrees, as in {option} 10,-5; not '{text}'.") from None
-    return yaw, pitch
-
-
-def _turn(text: str) -> tuple[float, float, float]:
-    """Degrees as typed to rad."""
-    from math import radians
-
-    try:
-        yaw, pitch, roll = (radians(float(part)) for part in text.split(","))
-    except ValueError:
-        raise BadOption(f"--pose takes three numbers of degrees, as in --pose 10,-5,0; not '{text}'.") from None
-    return yaw, pitch, roll
-
-
-def _radians(degrees: tuple[float, float]) -> tuple[float, float]:
-    from math import radians
-
-    return radians(degrees[0]), radians(degrees[1])
-
-
-def _emotion(text: str) -> tuple[str, float]:
-    name, _, intensity = text.partition(":")
-    try:
-        return name, float(intensity or USUAL_INTENSITY)
-    except ValueError:
-        raise BadOption(f"--emotion takes a name, or a name and a number as in happy:0.5; not '{text}'.") from None
-
-
-def _weights(text: str) -> dict[str, float]:
-    try:
-        pairs = [part.split("=") for part in text.split(",") if part.strip()]
-        return {name.strip(): float(weight) for name, weight in pairs}
-    except ValueError:
-        raise BadOption(f"--expression takes weights, as in jawOpen=0.3,mouthSmile=0.5; not '{text}'.") from None
-
-
 # ---- running ------------------------------------------------------------------------------------------------------
 
 
@@ -369,7 +345,7 @@ def _run() -> int:
     except typer.TyperException as usage:
         return _complain(usage.format_message(), usage.exit_code)
     except typer.Abort:
-        return INTERRUPTED
+        return _complain("stopped; nothing was written.", INTERRUPTED)
     except Exception as fault:
         if os.environ.get(DEBUG):
             raise
@@ -388,8 +364,6 @@ def main() -> None:
     if not os.environ.get(DEBUG):
         _hush_native_logs()
     code = _run()
-    if code == INTERRUPTED:
-        _complain("stopped; nothing was written.", code)
     sys.exit(code)
 
 

@@ -6,6 +6,7 @@ VasaError                    exit code 1
 │   ├── BadSound             unreadable, empty
 │   ├── BadVideo             unreadable, no face, two faces, a face that is long away, a cut
 │   ├── BadOption            a value out of range, an output that cannot be written
+│   ├── BadTable             a table of clips to make in which something is wrong
 │   ├── DamagedData          a shard of training data that is not what was written
 │   └── NoCluster            Ray cannot start here, or nobody answers at that address
 ├── ConsentRefused           exit code 3: nobody has shown that this face may be animated
@@ -15,10 +16,15 @@ VasaError                    exit code 1
 ├── AccessRefused            exit code 7: who asks is not signed in, or may not do this
 │   └── SignInRefused        name and password do not belong together, or the session is over
 ├── Busy                     exit code 8: too much was asked for at once; the same works later
-└── MissingExtra             exit code 9: a library that only some need is not installed
+├── MissingExtra             exit code 9: a library that only some need is not installed
+├── SomeFailed               exit code 10: of many clips some could not be made; the others are there
+└── Stopped                  exit code 130: Ctrl-C while many clips were made; what is finished is kept
 """
 
 from __future__ import annotations
+
+INTERRUPTED = 130
+"""The exit code after Ctrl-C, as shells have it."""
 
 
 class VasaError(Exception):
@@ -47,6 +53,10 @@ class BadVideo(BadInput):
 
 class BadOption(BadInput):
     """An option's value cannot be used."""
+
+
+class BadTable(BadInput):
+    """A table of clips to make cannot be used; names line and column."""
 
 
 class DamagedData(BadInput):
@@ -105,3 +115,15 @@ class MissingExtra(VasaError):
     """A library that only some need is not installed."""
 
     exit_code = 9
+
+
+class SomeFailed(VasaError):
+    """Of many clips some could not be made; the others are there."""
+
+    exit_code = 10
+
+
+class Stopped(VasaError):
+    """Ctrl-C while many clips were made; what is finished is kept."""
+
+    exit_code = INTERRUPTED

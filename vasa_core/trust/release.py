@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import InitVar, dataclass
 from fractions import Fraction
+from glob import escape
 from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
 from pathlib import Path
@@ -188,15 +189,25 @@ def software() -> str:
 # ---- files that appear whole or not at all ------------------------------------------------------------------------
 
 
-def _unfinished(out: Path, stage: str = "unfinished") -> Path:
+STAGES = ("unfinished", "unsent")
+
+
+def _unfinished(out: Path, stage: str = STAGES[0]) -> Path:
     return out.with_name(f".{out.name}.{os.getpid()}.{stage}")
+
+
+def clear_unfinished(out: Path) -> None:
+    """Removes what processes that were killed left of this file; nobody may be writing it."""
+    for stage in STAGES:
+        for left in out.parent.glob(f"{escape(f'.{out.name}.')}*.{stage}"):
+            left.unlink(missing_ok=True)
 
 
 @contextmanager
 def _moved_into_place(out: Path, grant: Grant, house: House, photo: Path | None, ledger: Ledger) -> Iterator[Path]:
     """A name to write under. When all went well the file is signed, told to the audit and takes its real name; when
     not, it vanishes."""
-    unfinished, signed = _unfinished(out), _unfinished(out, "unsent")
+    unfinished, signed = _unfinished(out), _unfinished(out, STAGES[1])
     try:
         yield unfinished
         with _writing(ledger, "sign"):
