@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from vasa_core.contact import Contact
-from vasa_core.eyes import LID_FOLDS, draw_eye, draw_lid, gaze_shift_px, lash_colours, lid_skin, lift_eye
+from vasa_core.eyes import LID_FOLDS, draw_eye, draw_lid, gaze_shift_px, lash_colours, lift_eye, lift_lid
 from vasa_core.geometry import NECK_PIVOT_CM, empty_depth, rasterise, rotation, vertex_normals
 from vasa_core.landmarks import CROP_PX
 from vasa_core.latents import DYNAMICS, EXPRESSION, POSE
@@ -37,6 +37,14 @@ SWING, SWING_REACH_SHARE = 0.6, 0.7
 
 TURNED_IN = 0.12
 """How much more a surface must face the camera than in the portrait for what was hidden there to be filled wholly."""
+
+
+RANGING_LOOKS = (
+    ((0.05, 0.3, 0.05), {"jawOpen": 0.4}),
+    ((-0.1, -0.3, 0.0), {"eyeBlink": 1.0, "mouthSmile": 0.5}),
+    ((0.1, 0.0, -0.1), {"jawOpen": 0.15, "mouthPucker": 0.6}),
+)
+"""Head turned (pitch, yaw, roll in rad) and face: between them the refinement network sees most of what it will."""
 
 
 def boundary_loops(triangles: np.ndarray) -> list[np.ndarray]:
@@ -121,7 +129,7 @@ class Decoder:
         at = self.source_px
         self.eyes = [lift_eye(portrait.crop, portrait.landmarks, at[loop], k) for k, loop in enumerate(self.lid_loops)]
         self.lids_open_px = [max(float((at[lower] - at[upper])[:, 1].sum()), 1.0) for upper, lower in self.lid_paths]
-        self.lid_skin = lid_skin(portrait.crop, portrait.landmarks)
+        self.lids = [lift_lid(portrait.crop, portrait.landmarks, at[loop], k) for k, loop in enumerate(self.lid_loops)]
         self.lashes = lash_colours(portrait.crop, [at[upper] for upper, _ in self.lid_paths])
         self.person_pixels = packed(unmixed(portrait.crop, portrait.background, portrait.matte), portrait.matte)
         self.near_person = near_person(portrait.matte)
@@ -129,6 +137,9 @@ class Decoder:
         if networks and not len(portrait.appearance_volume):
             self.portrait = portrait = replace(portrait, appearance_volume=lifted(portrait, self._depth(), networks))
         self.mending = Mending(portrait, networks) if networks else None
+        if self.mending and networks and networks.eight_bit and not len(portrait.activation_ranges):
+            self.portrait = portrait = replace(portrait, activation_ranges=self._ranges(self.mending))
+            self.mending = Mending(portrait, networks)
 
     # --- made once ----------------------------------------------------------------------------------------------------
 
@@ -176,6 +187,15 @@ class Decoder:
         """What the unmoved portrait shows, in cm towards the camera."""
         still = self.pose(np.zeros(POSE, np.float32), np.zeros(DYNAMICS, np.float32))
         return depth_seen(self.meshes(still))
+
+    def _ranges(self, mending: Mending) -> np.ndarray:
+        """How large numbers get in the refinement network, from a few looks that show what this portrait can show."""
+        looks = (
+            (np.array([*head, 0, 0, 0], np.float32), self.surface.dynamics_from_weights(dict(doing)))
+            for head, doing in RANGING_LOOKS
+        )
+        begun = (self.begun(*look) for look in looks)
+        return mending.ranges((warped, sight) for warped, sight in begun if sight)
 
     # --- made for every frame -----------------------------------------------------------------------------------------
 
@@ -238,8 +258,9 @@ class Decoder:
             upper, lower = (projected[path, :2] for path in paths)
             shut = min(max(1 - float((lower - upper)[:, 1].sum()) / self.lids_open_px[k], 0.0), 1.0)
             fold = projected[list(LID_FOLDS[k]), :2]
-            draw_lid(frame, upper, fold, self.lid_skin[k], self.lashes[k], shut)
-            draw_eye(frame, self.eyes[k], opened, self._eye_transform(k, pose.head_pose), shift)
+            there = self._eye_transform(k, pose.head_pose)
+            draw_lid(frame, upper, fold, self.lids[k], self.lashes[k], there, shut)
+            draw_eye(frame, self.eyes[k], opened, there, shift)
         return warp
 
     def sight(self, pose: Pose, warp: Warp) -> Sight:

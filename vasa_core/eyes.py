@@ -7,6 +7,7 @@ photographs, paintings and drawings alike, because nothing is assumed but a roun
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -22,6 +23,25 @@ UNDER_BROWS = ((225, 224, 223, 222), (445, 444, 443, 442))
 UNDER_EYES = ((110, 24, 23, 22), (339, 254, 253, 252))
 
 
+ROWS = 4
+"""Polygons are drawn this many times taller: OpenCV puts their corners on whole rows, and lips would jump."""
+
+LASH_REACH_SHARE = 0.16
+"""Dark lines thinner than this share of the eye's width around it are lashes, hair or frames, not skin."""
+
+LID_STRENGTH = 0.9
+"""How much of a shut lid is its own skin; the rest, its creases, comes from what the portrait stretches there."""
+
+LID_FROM, LID_OVER = 0.15, 0.5
+"""A lid is drawn from this much shut on, and wholly once it is shut by so much more."""
+
+LID_INSET, LID_FEATHER = 0.08, 0.06
+"""Where the drawn skin begins above the edge, as a share of the way to the fold; its soft border, as a share of the
+eye's width."""
+
+LASH_WIDTHS, LASH_FEATHER = (0.02, 0.04), 0.015
+"""The line of lashes from corner to corner, and within, as shares of the eye's width: thinner towards the corners."""
+
 LASH_STRENGTH = 0.8
 """How dark the line of lashes lies along a shut lid, against the portrait's own."""
 
@@ -35,6 +55,14 @@ class EyePlates:
     white: Float[np.ndarray, "height width 3"]
     iris: Float[np.ndarray, "height width 4"]
     inside: Float[np.ndarray, "height width"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LidPlate:
+    """The skin of one shut eye in a window of the crop."""
+
+    origin: tuple[int, int]
+    skin: Float[np.ndarray, "height width 3"]
 
 
 def lift_eye(
@@ -93,9 +121,15 @@ def _iris(
 
 def polygon_mask(points: Float[np.ndarray, "n 2"], shape: tuple[int, ...]) -> Float[np.ndarray, "height width"]:
     """1 inside the polygon, 0 outside, in between on its edge."""
-    mask = np.zeros(shape, np.uint8)
-    cv2.fillPoly(mask, [np.round(points * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
-    return mask.astype(np.float32) / 255
+    high, wide = shape
+    mask = np.zeros((high, wide), np.float32)
+    first = min(max(int(points[:, 1].min()) - 1, 0), high - 1)
+    last = min(max(int(points[:, 1].max()) + 3, first + 1), high)
+    tall = np.zeros(((last - first) * ROWS, wide), np.uint8)
+    drawn = np.stack([points[:, 0], (points[:, 1] - first + 0.5) * ROWS - 0.5], 1)
+    cv2.fillPoly(tall, [np.round(drawn * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
+    mask[first:last] = tall.reshape(last - first, ROWS, wide).mean(1) / 255
+    return mask
 
 
 def gaze_shift_px(
@@ -137,16 +171,43 @@ def draw_eye(
     region[:] = (region * (1 - mask[..., None]) + eye * mask[..., None] + 0.5).astype(np.uint8)
 
 
-def lid_skin(crop: UInt8[np.ndarray, "512 512 3"], landmarks: Float[np.ndarray, "478 2"]) -> Float[np.ndarray, "2 3"]:
-    """The colour of each upper lid's skin: midway between what shows under the brow, often shaded, and under the
-    eye."""
-    soft = cv2.GaussianBlur(crop, (0, 0), 2).astype(np.float32)
-    colours = []
-    for fold, brow, bag in zip(LID_FOLDS, UNDER_BROWS, UNDER_EYES, strict=True):
-        above = np.concatenate([landmarks[list(fold)][1:-1], landmarks[list(brow)]])
-        both = [points.round().astype(int).clip(0, 511) for points in (above, landmarks[list(bag)])]
-        colours.append(np.mean([np.median(soft[at[:, 1], at[:, 0]], 0) for at in both], 0))
-    return np.array(colours, np.float32)
+def lift_lid(
+    crop: UInt8[np.ndarray, "512 512 3"],
+    landmarks: Float[np.ndarray, "478 2"],
+    contour: Float[np.ndarray, "n 2"],
+    eye: int,
+) -> LidPlate:
+    """The skin that eye 0 (left in the picture) or 1 shuts with: what lies around it, above the fold and below the bag,
+    continued over the eye, with the grain of the cheek. Lashes, brows and frames, thin and dark, are closed first."""
+    fold, brow = landmarks[list(LID_FOLDS[eye])], landmarks[list(UNDER_BROWS[eye])]
+    width = float(np.ptp(contour[:, 0]))
+    low = np.minimum(contour.min(0) - 0.3 * width, brow.min(0))
+    high = contour.max(0) + 0.35 * width
+    x0, y0 = (int(k) for k in np.floor(np.maximum(low, 0)))
+    x1, y1 = (int(k) for k in np.ceil(np.minimum(high, crop.shape[0] - 1)))
+    size = max(int(LASH_REACH_SHARE * width), 3) | 1
+    clean = cv2.morphologyEx(crop, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
+    window = cv2.GaussianBlur(clean, (0, 0), 0.03 * width)[y0:y1, x0:x1].astype(np.float32)
+    lidded = np.concatenate([contour, fold[1:-1]]) - (x0, y0)
+    hull = cv2.convexHull(lidded.astype(np.float32))[:, 0]
+    known = 1 - polygon_mask(hull, window.shape[:2])
+    known = cv2.erode((known > 0.99).astype(np.uint8), np.ones((size, size), np.uint8)).astype(np.float32)
+    face = cv2.convexHull(landmarks.astype(np.float32))[:, 0] - (x0, y0)
+    known *= cv2.erode(polygon_mask(face, known.shape), np.ones((size, size), np.uint8), borderValue=1.0)
+    brow_px = np.interp(np.arange(x0, x1), *brow[np.argsort(brow[:, 0])].T) - y0
+    skin = fill_holes(window, known * (np.arange(y1 - y0)[:, None] > brow_px))
+    soft = cv2.GaussianBlur(skin, (0, 0), 0.05 * width)
+    return LidPlate(origin=(x0, y0), skin=soft + _grain(crop, (x0, y0, x1, y1), int(contour[:, 1].max()) - y0))
+
+
+def _grain(crop: np.ndarray, window: Sequence[int], down: int) -> np.ndarray:
+    """Fine detail of the skin `down` pixels below the window, without what stands out."""
+    x0, y0, x1, y1 = window
+    below = np.clip(np.arange(y0, y1) + down, 0, crop.shape[0] - 1)
+    skin = crop[below, x0:x1].astype(np.float32)
+    detail = skin - cv2.GaussianBlur(skin, (0, 0), 2)
+    usual = 3 * float(np.median(np.abs(detail)))
+    return np.clip(detail, -usual, usual)
 
 
 def lash_colours(
@@ -170,16 +231,17 @@ def draw_lid(
     frame: UInt8[np.ndarray, "height width 3"],
     edge: Float[np.ndarray, "n 2"],
     fold: Float[np.ndarray, "m 2"],
-    skin: Float[np.ndarray, " 3"],
+    plate: LidPlate,
     lash: Float[np.ndarray, " 3"],
+    portrait_from_frame: Float[np.ndarray, "2 3"],
     shut: float,
 ) -> None:
     """Lays the lid's own skin between its edge and fold as it shuts (0 open, 1 shut): the portrait shows only a
     sliver of it, which stretching alone would turn into a dark smear of lashes."""
-    if shut < 0.15:
+    if shut < LID_FROM:
         return
     width = float(np.ptp(edge[:, 0]))
-    inner = edge + 0.16 * (fold.mean(0) - edge.mean(0))  # the lashes stay
+    inner = edge + LID_INSET * (fold.mean(0) - edge.mean(0))  # the lashes stay
     contour = np.concatenate([inner, fold[::-1]])
     pad = int(0.2 * width) + 2
     low = np.maximum(np.floor(contour.min(0)).astype(int) - pad, 0)
@@ -187,15 +249,21 @@ def draw_lid(
     if (high - low).min() < 3 or width < 4:
         return
     region = frame[low[1] : high[1], low[0] : high[0]]
-    mask = cv2.GaussianBlur(polygon_mask(contour - low, region.shape[:2]), (0, 0), 0.05 * width)
-    mask = (0.75 * min((shut - 0.15) / 0.5, 1.0) * mask)[..., None]
+    there = portrait_from_frame.copy()
+    there[:, 2] += portrait_from_frame[:, :2] @ low - plate.origin
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    skin = cv2.warpAffine(plate.skin, there, region.shape[1::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    mask = cv2.GaussianBlur(polygon_mask(contour - low, region.shape[:2]), (0, 0), LID_FEATHER * width)
+    begun = min((shut - LID_FROM) / LID_OVER, 1.0)
+    mask = (LID_STRENGTH * begun * mask)[..., None]
     line = np.zeros(region.shape[:2], np.uint8)
-    path = np.round((edge - low) * 16).astype(np.int32)
-    cv2.polylines(line, [path], False, 255, max(1, round(0.045 * width)), cv2.LINE_AA, 4)
-    stroke = cv2.GaussianBlur(line.astype(np.float32) / 255, (0, 0), max(0.6, 0.015 * width))[..., None]
-    stroke *= LASH_STRENGTH * min((shut - 0.15) / 0.5, 1.0)
+    for path, share in zip((edge, edge[1:-1]), LASH_WIDTHS, strict=True):
+        points = np.round((path - low) * 16).astype(np.int32)
+        cv2.polylines(line, [points], False, 255, max(1, round(share * width)), cv2.LINE_AA, 4)
+    stroke = cv2.GaussianBlur(line.astype(np.float32) / 255, (0, 0), max(0.6, LASH_FEATHER * width))[..., None]
+    stroke *= LASH_STRENGTH * begun
     lid = region * (1 - mask) + skin * mask
-    region[:] = (lid * (1 - stroke) + lash * stroke + 0.5).astype(np.uint8)
+    region[:] = np.clip(lid * (1 - stroke) + lash * stroke + 0.5, 0, 255).astype(np.uint8)
 
 
 def _sample(plate: np.ndarray, at: np.ndarray) -> np.ndarray:
