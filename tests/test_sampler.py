@@ -6,7 +6,16 @@ import pytest
 import torch
 
 from vasa_core.diffusion import cosine, straight
-from vasa_core.sampler import ddim_step, guided, held, sample, sample_multistep, time_grid
+from vasa_core.sampler import (
+    ddim_step,
+    guided,
+    held,
+    mean_way,
+    sample,
+    sample_deis,
+    sample_multistep,
+    time_grid,
+)
 
 MEAN, STD = 3.0, 0.5
 
@@ -48,6 +57,36 @@ def test_two_answers_together_need_fewer_steps(schedule) -> None:
     assert error(sample_multistep, 10) < 0.3 * error(sample, 10)
     assert error(sample_multistep, 160) < error(sample_multistep, 40) / 6  # second order: a sixteenth, when fine
     assert error(sample, 160) > error(sample, 40) / 6  # first order: a quarter
+
+
+def test_a_walk_even_in_time_is_second_order_and_keeps_small_motion_in_ten_steps() -> None:
+    def scaled(std, steps, solver=sample_deis):
+        def denoise(noisy, time):
+            alpha, sigma = (part[:, None] for part in cosine(time))
+            return alpha * std**2 / (alpha**2 * std**2 + sigma**2) * noisy
+
+        return solver(denoise, torch.ones(1, 1, dtype=torch.float64), steps).item() / std  # 1 is exact
+
+    assert abs(scaled(1.0, 160) - 1) < abs(scaled(1.0, 40) - 1) / 6
+    assert scaled(0.2, 10) == pytest.approx(1, abs=0.03)
+    assert scaled(0.2, 10, sample_multistep) < 0.8
+    assert scaled(2.0, 10) == pytest.approx(1, abs=0.01)
+    assert scaled(2.0, 10, sample_multistep) < 0.94
+
+
+def test_a_clean_sample_that_changes_evenly_in_time_is_walked_exactly() -> None:
+    """Answers 2 + 3 t whatever the noise: only the first step, which knows no answer before, may err."""
+    denoiser = lambda noisy, time: (2 + 3 * time)[:, None].expand_as(noisy)  # noqa: E731
+    few, many = (sample_deis(denoiser, torch.zeros(1, 1, dtype=torch.float64), steps) for steps in (10, 40))
+    assert few.item() == pytest.approx(2, abs=1e-6) and many.item() == pytest.approx(2, abs=1e-6)
+
+
+def test_how_far_into_a_step_its_clean_sample_counts() -> None:
+    now, then = torch.tensor(0.5), torch.tensor(0.4)
+    # straight: signal over noise is 1/t - 1, and the mean of t under d(1/t) is ln(now/then) / (1/then - 1/now)
+    expected = 0.5 - torch.log(now / then) / (1 / then - 1 / now)
+    assert mean_way(now, then, straight).item() == pytest.approx(expected.item(), abs=1e-5)
+    assert mean_way(torch.tensor(0.1), torch.tensor(0.0), cosine).item() == pytest.approx(0.1)
 
 
 def test_small_motion_needs_small_last_steps() -> None:
@@ -98,6 +137,14 @@ def test_guidance_is_the_papers_equation_2_in_one_batch() -> None:
     clean = guided(toy, {"audio": 0.5, "gaze": 1.0})(torch.zeros(3, 2), torch.ones(3))
     assert torch.allclose(clean, torch.full((3, 2), (1 + 0.5 + 1.0) * 10 - 0.5 * 4 - 1.0 * 7))
     assert toy.sizes == [9]
+
+
+def test_a_condition_pushes_only_once_its_time_has_come() -> None:
+    toy = Toy()
+    denoiser = guided(toy, {"audio": 1.0, "gaze": 1.0}, until={"gaze": 0.6})
+    assert denoiser(torch.zeros(1, 2), torch.tensor([0.7])).tolist() == [[16, 16]]
+    assert denoiser(torch.zeros(1, 2), torch.tensor([0.5])).tolist() == [[19, 19]]
+    assert toy.sizes == [2, 3]
 
 
 def test_guidance_0_is_the_plain_denoiser() -> None:
