@@ -78,6 +78,11 @@ def share(rows: Float[ndarray, "clip 2"]) -> float:
     return float(rows[:, 0].sum() / max(rows[:, 1].sum(), 1e-9))
 
 
+def closed_over_chance(rows: Float[ndarray, "clip 3"]) -> float:
+    """Share of closures (hits, tries) over the mean of the third column, the share at any time."""
+    return share(rows[:, :2]) / max(float(np.nanmean(rows[:, 2])), 1e-3)
+
+
 # --------------------------------------------------------------------------- lips
 
 

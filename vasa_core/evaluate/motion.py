@@ -65,12 +65,12 @@ def measure(quick: bool, people: Path | None = None, progress: bool = True) -> F
             findings.append(sweeps(bench, heard[::EVERY], bar))
         if people is not None:
             bar.set_description("people")
-            findings.append(recorded(bench, people_lines(people, bench.surface), bar))
+            findings.append(recorded(bench, people_lines(people, bench.surface), () if quick else stages, bar))
     return merged(findings)
 
 
 def stage_of(name: str, bench: Bench, mesh: Mesh) -> Stage:
-    """One of our sitters before the camera, the judge of gaze calibrated to their eyes."""
+    """One of our sitters before the camera, looked at through known looks first."""
     portrait = prepare(load_picture(assets.FOLDER / "portraits" / f"{name}.png"), bench.surface)
     return Stage(portrait, bench.surface, mesh, bench.judges.gaze)
 
@@ -94,10 +94,12 @@ def people_lines(folder: Path, surface: Surface, seed: int = 5) -> list[Line]:
     return [lines[at] for at in sorted(rng.permutation(len(lines))[:PEOPLE_TAKES])]
 
 
-def recorded(bench: Bench, lines: Sequence[Line], bar: tqdm) -> Findings:
-    """The figures of lips and head for recordings of people."""
+def recorded(bench: Bench, lines: Sequence[Line], stages: Sequence[Stage], bar: tqdm) -> Findings:
+    """The figures of lips and head for recordings of people; with sitters those of lips on frames as well."""
     heard = bench.heard(lines)
     ours = bench.spoken(heard, Controls(), SEEDS[:1], bar)
     truths = [bench.judged(item.line, item.line.truths[0]) for item in heard]
-    found = [figure for part in (lips, head) for figure in part(ours, truths).figures]
+    parts = [lips(ours, truths), head(ours, truths)]
+    parts += [on_screen(bench, ours[::EVERY], truths[::EVERY], stages, bar)] if stages else []
+    found = [figure for part in parts for figure in part.figures]
     return Findings(figures=[replace(f, name=f"people_{f.name}", what=f"people: {f.what}") for f in found])

@@ -14,6 +14,7 @@ from vasa_core.evaluate.figures import (
     apart,
     class_openings,
     closed_at_rest,
+    closed_over_chance,
     closures,
     estimated,
     estimated_together,
@@ -71,6 +72,8 @@ def lips(ours: Sequence[Judged], truths: Sequence[Judged]) -> Findings:
         share_figure("bilabial_closure", "P, B, M whose lips close (motion)",
                  [closures(c.clip) for c in said], [closures(c.clip) for c in true], low=0.95, bar="≥ 95 %"),
         mean_figure("bilabial_chance", "the same at any time of speech", _paired(said, true, "lips.closed_by_chance")),
+        Figure(name="bilabial_over_chance", what="closures over chance (motion)", ours=over_chance(said),
+               truth=over_chance(true)),
         share_figure("silence_closed", "frames with lips closed in pauses",
                  [closed_at_rest(c.track, c.line.phones, wide) for c in ours],
                  [closed_at_rest(c.track, c.line.phones, wide) for c in truths], low=0.97, bar="≥ 97 %"),
@@ -85,6 +88,16 @@ def lips(ours: Sequence[Judged], truths: Sequence[Judged]) -> Findings:
     openings = [list(class_openings([c.clip for c in clips]).values()) for clips in (said, true)]
     offsets = [np.mean([c.sync.distances for c in clips], axis=0).tolist() for clips in (said, true)]
     return Findings(figures=figures, curves={"sync_offsets": offsets, "phone_openings": openings})
+
+
+def chance_of(clip: Judged) -> float:
+    """The share of random moments of speech at which the lips would pass as closed."""
+    return _number(clip, "lips.closed_by_chance")
+
+
+def over_chance(clips: Sequence[Judged]) -> Estimate:
+    """Closures of P, B and M over that chance."""
+    return estimated([(*closures(c.clip), chance_of(c)) for c in clips], closed_over_chance)
 
 
 def _offset(said: Sequence[Judged], true: Sequence[Judged]) -> Figure:

@@ -16,6 +16,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from vasa_core import assets
+from vasa_core import assets, closeup, following
 from vasa_core.audio import MELS_PER_FRAME
 from vasa_core.clock import FRAME_RATE_HZ, SAMPLE_RATE_HZ
 from vasa_core.controls import EMOTIONS
 from vasa_core.evaluate import capp, sync
+from vasa_core.evaluate import seen as looks
 from vasa_core.evaluate.emotion import OPEN_LIDS, EmotionJudge, emotion_loss, signs_of
 from vasa_core.evaluate.judges import FILE, Judges, save_judges
 from vasa_core.evaluate.lines import SHIPPED, SITTERS, Line, write_lines
@@ -39,6 +41,7 @@ from vasa_core.pictures import load_picture
 from vasa_core.portrait import prepare
 from vasa_core.surface import LOWER_LIDS, UPPER_LIDS, Surface, load_surface
 from vasa_core.train.motion import HELD_OUT
+from vasa_core.train.takes import cached, fingerprint
 from vasa_core.world.measures import track_of
 from vasa_core.world.performer import Mood, Performance
 from vasa_core.world.scripts import Script, performed, random_mood, scripts_from
@@ -169,11 +172,12 @@ def capp_batch(takes: Performed, rng: np.random.Generator) -> tuple[Tensor, Tens
 
 @dataclass
 class Run:
-    """One judge being trained, with everything that must survive a stop."""
+    """One judge being trained, with everything that must survive a stop; what learned from other data begins anew."""
 
     name: str
     judge: nn.Module
     folder: Path
+    key: str
     minutes: float = 0.0
     steps: int = 0
     optimiser: torch.optim.AdamW = field(init=False)
@@ -182,16 +186,17 @@ class Run:
         self.optimiser = torch.optim.AdamW(self.judge.parameters(), lr=1e-3, betas=(0.9, 0.98), weight_decay=0.02)
         if (self.folder / f"{self.name}.pt").is_file():
             state = torch.load(self.folder / f"{self.name}.pt", weights_only=True)
-            self.judge.load_state_dict(state["judge"])
-            self.optimiser.load_state_dict(state["optimiser"])
-            self.minutes, self.steps = state["minutes"], state["steps"]
+            if state.get("key") == self.key:
+                self.judge.load_state_dict(state["judge"])
+                self.optimiser.load_state_dict(state["optimiser"])
+                self.minutes, self.steps = state["minutes"], state["steps"]
 
     def save(self) -> None:
         state = {"judge": self.judge.state_dict(), "optimiser": self.optimiser.state_dict(),
-                 "minutes": self.minutes, "steps": self.steps}  # fmt: skip
-        partial = self.folder / f"{self.name}.part"
-        torch.save(state, partial)
-        partial.replace(self.folder / f"{self.name}.pt")
+                 "minutes": self.minutes, "steps": self.steps, "key": self.key}  # fmt: skip
+        unfinished = self.folder / f"{self.name}.part"
+        torch.save(state, unfinished)
+        unfinished.replace(self.folder / f"{self.name}.pt")
 
     def log(self, **entry: object) -> None:
         line = json.dumps({"judge": self.name, "steps": self.steps, "minutes": round(self.minutes, 2), **entry})
@@ -230,7 +235,7 @@ def train_sync(takes: Performed, folder: Path, minutes: float, seed: int) -> syn
     judge = sync.SyncJudge()
     judge.lip_mean.copy_(takes.lips.float().mean(0))
     judge.lip_std.copy_(takes.lips.float().std(0).clamp_min(0.004))
-    run = Run("sync", judge, folder)
+    run = Run("sync", judge, folder, f"{seed} {minutes} {sum(takes.lengths)}")
     trained(run, lambda rng: sync.sync_loss(judge, *sync_batch(takes, rng)), minutes, seed)
     return judge
 
@@ -239,7 +244,7 @@ def train_capp(takes: Performed, folder: Path, minutes: float, seed: int) -> cap
     """The CAPP judge, trained or taken up again."""
     torch.manual_seed(seed + 1)
     judge = capp.CappJudge()
-    run = Run("capp", judge, folder)
+    run = Run("capp", judge, folder, f"{seed} {minutes} {sum(takes.lengths)}")
     trained(run, lambda rng: capp.capp_loss(judge, *capp_batch(takes, rng)), minutes, seed + 1)
     return judge
 
@@ -334,13 +339,15 @@ def mooded(script: Script, label: int, rng: np.random.Generator) -> Performance:
 
 
 def sightings(folder: Path, clips: int, seed: int) -> dict[str, dict[str, Tensor]]:
-    """What was seen of every sitter who is not judged later; each is kept once it is done."""
-    surface, seen = load_surface(assets.weights("surface.safetensors")), {}
+    """What was seen of every sitter who is not judged later; each is kept until the sitter or the looking changes."""
+    weights, seen = assets.weights("surface.safetensors"), {}
+    surface = load_surface(weights)
+    looking = [Path(module.__file__) for module in (closeup, following, looks)]
     for number, sitter in enumerate(path for path in assets.portraits() if path.stem not in SITTERS):
-        stored = folder / f"seen_{sitter.stem}.pt"
-        if not stored.is_file():
-            torch.save(watched_clips(sitter, clips, surface, np.random.default_rng([seed, number])), stored)
-        seen[sitter.stem] = torch.load(stored, weights_only=True)
+        key = f"{seed} {clips} {fingerprint(sitter, weights, *looking)}"
+        rng = np.random.default_rng([seed, number])
+        watch = partial(watched_clips, sitter, clips, surface, rng)
+        seen[sitter.stem] = cached(folder / f"seen_{sitter.stem}.pt", key, watch)
     return seen
 
 
@@ -376,7 +383,8 @@ def train_emotion(
         noise = torch.from_numpy(rng.standard_normal(signs.shape, dtype=np.float32))
         return emotion_loss(judge, signs + 0.15 * judge.sign_std * noise, named)
 
-    trained(Run("emotion", judge, folder), loss, minutes, seed + 2)
+    key = f"{seed} {minutes} {float(rendered[0].sum()):.4f} {float(imagined[0].sum()):.4f}"
+    trained(Run("emotion", judge, folder, key), loss, minutes, seed + 2)
     return judge
 
 
