@@ -21,7 +21,7 @@ from vasa_core.geometry import NECK_PIVOT_CM, empty_depth, rasterise, rotation, 
 from vasa_core.landmarks import CROP_PX
 from vasa_core.latents import DYNAMICS, EXPRESSION, POSE
 from vasa_core.mending import Mending, lifted
-from vasa_core.mouth import draw_mouth, mouth_light, seat_cavity
+from vasa_core.mouth import draw_mouth, inner_cheeks, mouth_light, seat_cavity
 from vasa_core.portrait import RIM_REACH_SHARE, SHEET_CELLS, Portrait, volume_index
 from vasa_core.refinement import FaceNetworks
 from vasa_core.sight import CANONICAL_CM, Mesh, Sight, coarse_planes, depth_seen, fine_planes
@@ -149,6 +149,8 @@ class Decoder:
         self.lid_loops = [find[EYE_CORNERS[k][0]] for k in (0, 1)]
         self.lid_paths = [corner_paths(find[EYE_CORNERS[k][0]], *EYE_CORNERS[k], UPPER_LIDS[k][3]) for k in (0, 1)]
         self.lip_paths = corner_paths(find[LIP_CORNERS[0]], *LIP_CORNERS, UPPER_LIP[4])
+        upper_lip, lower_lip = self.lip_paths
+        self.lips = np.concatenate([upper_lip, lower_lip[-2:0:-1]])
         self.oval = find[10]
 
     def _face_attributes(self, source: np.ndarray) -> None:
@@ -251,7 +253,8 @@ class Decoder:
         warp = self._pixels(pose.projected, pose.sheet, self._trusted(pose.head_pose))
         frame, projected = warp.picture, pose.projected
         lips = self.mouth_opening(projected)
-        draw_mouth(frame, self.surface, self.light, pose.canonical, pose.posed, projected, lips)
+        cheeks = self._seen(inner_cheeks(pose.canonical[self.lips]), pose.head_pose)
+        draw_mouth(frame, self.surface, self.light, pose.canonical, pose.posed, projected, lips, cheeks)
         gaze = pose.facial_dynamics[EXPRESSION:]
         shift = gaze_shift_px(gaze, self.portrait.rotation, self.camera.scale_px)
         for k, (paths, opened) in enumerate(zip(self.lid_paths, self.eye_openings(projected), strict=True)):
@@ -307,6 +310,10 @@ class Decoder:
         """Camera-space points turned about the neck and shifted."""
         pivot = self.portrait.posed(NECK_PIVOT_CM[None])[0]
         return ((points - pivot) @ rotation(head_pose[:3]).T + pivot + head_pose[3:]).astype(np.float32)
+
+    def _seen(self, canonical: np.ndarray, head_pose: np.ndarray) -> np.ndarray:
+        """Canonical points on the crop."""
+        return self.camera.project(self._moved(self.portrait.posed(canonical), head_pose))
 
     def _sheet(
         self, canonical: np.ndarray, face_px: np.ndarray, head_pose: np.ndarray, trailing: np.ndarray

@@ -21,7 +21,7 @@ LOWER_TEETH_CM = (0.53, 0.60, 0.68, 0.70, 0.72, 1.0)
 """Common widths from the middle outwards: incisors, canine, premolars, molar (Ash, Dental Anatomy)."""
 
 OVERSAMPLING = 2
-BACKDROP, UPPER, LOWER, TONGUE = 0.0, 1.0, 2.0, 3.0
+BACKDROP, UPPER, LOWER, TONGUE, CHEEK = 0.0, 1.0, 2.0, 3.0, 4.0
 THIN_PX = 3.0
 """Where lips part by less than this, at the corners above all, what lies behind them shows only partly."""
 
@@ -36,6 +36,13 @@ FORWARD_CM = 0.55
 
 HIDE_CM = 0.36
 """The lower teeth stand this much lower than there: the lower lip mostly hides them in speech."""
+
+CHEEK_SHARE, CHEEK_DEEP_CM, CHEEK_IN = 0.62, 3.0, 0.82
+"""The inside of a cheek begins where the lips are farther from the middle than this share of their half width, goes
+back so far, and comes in by this factor."""
+
+CHEEK_LIT = 0.62
+"""How bright the inside of a cheek is beside the lips, against the gums; it fades towards the back."""
 
 NEAR_CM, FAR_CM = 11.0, 4.5
 """Depth, in head coordinates, at which the inside of the mouth is fully lit, and at which it is dark."""
@@ -97,6 +104,14 @@ def seat_cavity(surface: Surface, rest: Float[np.ndarray, "vertex 3"]) -> Float[
     return seated.astype(np.float32)
 
 
+def inner_cheeks(contour: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "twice_n 3"]:
+    """The lips' inner contour (canonical, cm), then the same points where the inside of the cheeks ends."""
+    middle = contour.mean(0)
+    behind = (contour - middle) * (CHEEK_IN, 1, 1) + middle
+    behind[:, 2] -= CHEEK_DEEP_CM
+    return np.concatenate([contour, behind]).astype(np.float32)
+
+
 def _rows(landmarks: np.ndarray, which: list[int]) -> tuple[np.ndarray, np.ndarray]:
     at = landmarks[which].round().astype(int).clip(0, 511)
     return at[:, 1], at[:, 0]
@@ -110,8 +125,10 @@ def draw_mouth(
     posed: Float[np.ndarray, "vertex 3"],
     projected: Float[np.ndarray, "vertex 3"],
     contour: Float[np.ndarray, "n 2"],
+    cheeks: Float[np.ndarray, "m 3"],
 ) -> None:
-    """Draws the inside of the mouth into the frame within the inner lips' `contour` (pixels)."""
+    """Draws the inside of the mouth into the frame within the inner lips' `contour` (pixels); `cheeks` is
+    `inner_cheeks`, projected."""
     low = np.maximum(np.floor(contour.min(0)).astype(int) - 2, 0)
     high = np.minimum(np.ceil(contour.max(0)).astype(int) + 3, (frame.shape[1], frame.shape[0]))
     if (high - low).min() < 2:
@@ -120,7 +137,7 @@ def draw_mouth(
     mask = polygon_mask(contour - low, region.shape[:2])
     if mask.sum() < 3:
         return
-    inside = _cavity(surface, light, canonical, posed, projected, low, mask.shape)
+    inside = _cavity(surface, light, canonical, posed, projected, cheeks, low, mask.shape)
     inside *= _lip_shadow(mask)[..., None]
     thickness = (mask > 0.5).sum(0, dtype=np.float32)
     mask = cv2.GaussianBlur(mask, (0, 0), 0.7) * np.clip(mask * 1.5, 0, 1) * np.clip(thickness / THIN_PX, 0, 1)
@@ -136,13 +153,15 @@ def _lip_shadow(mask: np.ndarray) -> np.ndarray:
     return (0.8 + 0.2 * np.clip(depth / 4, 0, 1)) * (0.75 + 0.25 * np.sqrt(below_upper))
 
 
-def _cavity(surface, light, canonical, posed, projected, low, shape) -> np.ndarray:
+def _cavity(surface, light, canonical, posed, projected, cheeks, low, shape) -> np.ndarray:
     """The unclipped inside of the mouth, [height, width, 3]."""
     k = OVERSAMPLING
     drawn = np.zeros((shape[0] * k, shape[1] * k, 5), np.float32)
     depth = empty_depth(*drawn.shape[:2])
-    points = projected.copy()
-    points[:, :2] = (points[:, :2] - low) * k
+    points, walls = projected.copy(), cheeks.copy()
+    for moved in (points, walls):
+        moved[:, :2] = (moved[:, :2] - low) * k
+    rasterise(walls, *_cheeks(walls), depth, drawn)
     for part, kind in (("upper_teeth", UPPER), ("lower_teeth", LOWER), ("tongue", TONGUE)):
         span = surface.parts[part]
         triangles = surface.triangles[part] - span.start
@@ -158,6 +177,25 @@ def _cavity(surface, light, canonical, posed, projected, low, shape) -> np.ndarr
     return cv2.resize(colour, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)
 
 
+def _cheeks(walls: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Triangles of the walls behind both corners of the lips, and attributes: how far towards a corner (0 to 1), how
+    deep (0 to 1)."""
+    count = len(walls) // 2
+    x = walls[:count, 0]
+    half = max(float(np.ptp(x)) / 2, 1e-3)
+    aside = (np.abs(x - (x.max() + x.min()) / 2) / half - CHEEK_SHARE) / (1 - CHEEK_SHARE)
+    attributes = np.zeros((len(walls), 5), np.float32)
+    attributes[:, 0] = np.tile(np.clip(aside, 0, 1), 2)
+    attributes[count:, 1] = 1
+    attributes[:, 4] = CHEEK
+    here = np.arange(count)
+    there = np.roll(here, -1)
+    at_corner = (aside > 0) & (aside[there] > 0)
+    here, there = here[at_corner], there[at_corner]
+    both = [np.stack([here, there, here + count], 1), np.stack([there, there + count, here + count], 1)]
+    return np.concatenate(both).astype(np.int32), attributes
+
+
 def _shade(drawn: np.ndarray, light: MouthLight) -> np.ndarray:
     u, v, z, facing, kind = (drawn[..., c] for c in range(5))
     lit = np.clip((z - FAR_CM) / (NEAR_CM - FAR_CM), 0, 1) * (0.6 + 0.4 * facing)
@@ -166,6 +204,9 @@ def _shade(drawn: np.ndarray, light: MouthLight) -> np.ndarray:
         at = kind == teeth
         if at.any():
             colour[at] = _teeth(u[at], v[at], 0.25 + 0.75 * lit[at], widths, light)
+    at = kind == CHEEK
+    bright = (CHEEK_LIT * np.sqrt(u[at]) * (1 - v[at]) ** 2)[:, None]
+    colour[at] = light.dark + bright * (light.gums - light.dark)
     at = kind == TONGUE
     groove = 1 - 0.25 * np.exp(-((u[at] / 0.12) ** 2))
     colour[at] = light.tongue * (0.28 + 0.85 * lit[at] * groove)[:, None]
