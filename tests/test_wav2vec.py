@@ -9,8 +9,11 @@ import pytest
 import torch
 
 from vasa_core import assets
+from vasa_core.controls import Controls, constant
 from vasa_core.errors import MissingWeights
-from vasa_core.motion import MotionConfig, MotionTransformer
+from vasa_core.motion import MotionConfig, MotionTransformer, save_motion_model
+from vasa_core.stream import WHOLE
+from vasa_core.studio import Studio
 from vasa_core.surface import load_surface
 from vasa_core.train.motion import LipsAndLids, Weights, ear, motion_loss
 from vasa_core.train.takes import heard, made_takes, performed, random_windows
@@ -85,3 +88,37 @@ def test_the_motion_model_learns_from_it_as_from_our_own(encoder, folder) -> Non
     torch.nn.init.normal_(model.to_motion.weight)  # it begins at zero, and nothing before it would learn in one step
     sum(motion_loss(model, clean, conditions, LipsAndLids(surface), Weights(), generator).values()).backward()
     assert model.from_audio[1].weight.grad.abs().max() > 0
+
+
+@pytest.fixture(scope="module")
+def motion_weights(tmp_path_factory) -> Path:
+    """Motion as if trained on this ear: as small as can be, and never still."""
+    torch.manual_seed(1)
+    model = MotionTransformer(MotionConfig(audio_features=24, hidden=12, depth=1, heads=2))
+    torch.nn.init.normal_(model.to_motion.weight)
+    path = tmp_path_factory.mktemp("motion") / "motion.safetensors"
+    save_motion_model(model, path)
+    return path
+
+
+def moved(studio: Studio, chunks: list[torch.Tensor]) -> torch.Tensor:
+    curve = constant(Controls(steps=2, blink_rate=0))
+    return torch.cat([part.packed() for part in studio._motions(chunks, curve, 0, WHOLE)])
+
+
+def test_the_studio_moves_to_what_it_hears_by_wav2vec(folder, motion_weights) -> None:
+    studio = Studio(wav2vec=folder, motion=motion_weights)
+    sound = 0.1 * torch.randn(48_000, generator=torch.Generator().manual_seed(4))
+    whole = moved(studio, [sound])
+    assert whole.shape == (75, 56) and whole.std(0).max() > 0
+    assert torch.equal(moved(studio, list(sound.split(7_000))), whole)
+    assert not torch.equal(moved(studio, [sound.flip(0)]), whole)
+
+
+def test_motion_that_learned_from_another_ear_is_refused(folder, motion_weights) -> None:
+    with pytest.raises(MissingWeights, match=r"wav2vec 2\.0 in .* gives 24: name motion weights"):
+        _ = Studio(wav2vec=folder).motion_model
+    with pytest.raises(MissingWeights, match=r"learned to move from 24 .* our own ear"):
+        _ = Studio(motion=motion_weights).motion_model
+    with pytest.raises(MissingWeights, match="not a motion model of ours"):
+        _ = Studio(motion=folder / "nothing.safetensors").motion_model

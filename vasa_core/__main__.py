@@ -66,6 +66,12 @@ def speak(
     full_picture: FullPicture = False,
     consent: Consent = None,
     language: Annotated[str | None, typer.Option(help="Language spoken, where a consent is limited to some.")] = None,
+    wav2vec: Annotated[
+        Path | None, typer.Option(help="Folder of a wav2vec 2.0 model that listens in place of our own ear.")
+    ] = None,
+    motion: Annotated[
+        Path | None, typer.Option(help="Motion weights of yours; those for wav2vec 2.0 have to be.")
+    ] = None,
 ) -> None:
     """Make a portrait speak a sound."""
     from vasa_core.controls import Controls
@@ -85,7 +91,7 @@ def speak(
         emotion=mood(emotion, "--emotion")[0],
         emotion_intensity=mood(emotion, "--emotion")[1],
     )
-    released = _studio().speak(
+    released = _studio(wav2vec, motion).speak(
         portrait,
         audio,
         out,
@@ -312,10 +318,11 @@ def summary(released: Released) -> str:
 # ---- running ------------------------------------------------------------------------------------------------------
 
 
-def _studio() -> Studio:
+def _studio(wav2vec: Path | None = None, motion: Path | None = None) -> Studio:
     from vasa_core.studio import Studio
 
-    return Studio(ask=_ask if sys.stdin.isatty() and sys.stderr.isatty() else None)
+    ask = _ask if sys.stdin.isatty() and sys.stderr.isatty() else None
+    return Studio(ask=ask, wav2vec=wav2vec, motion=motion)
 
 
 def _ask(question: str) -> str:

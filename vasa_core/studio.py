@@ -34,7 +34,7 @@ from vasa_core.clock import FRAME_RATE_HZ, SAMPLE_RATE_HZ
 from vasa_core.controls import ControlCurve, Controls, constant
 from vasa_core.decoder import Decoder, with_appearance
 from vasa_core.driving import motion_of
-from vasa_core.errors import BadOption
+from vasa_core.errors import BadOption, MissingWeights
 from vasa_core.footage import has_sound
 from vasa_core.footage import watch as watch_face
 from vasa_core.landmarks import CROP_PX
@@ -49,10 +49,12 @@ from vasa_core.resting import Rest
 from vasa_core.speech import SpeechEncoder, load_speech_encoder, silence
 from vasa_core.stream import LIVE, WHOLE, Pace, motion_windows
 from vasa_core.surface import Surface, load_surface
+from vasa_core.swift import one_thread
 from vasa_core.trailing import Trail
 from vasa_core.trust.consent import Grant, Statement, grant_for
 from vasa_core.trust.house import House
 from vasa_core.trust.release import STILL_SUFFIXES, Released, check_output, release_still, release_video
+from vasa_core.wav2vec import Wav2VecEncoder, load_wav2vec
 
 Picture = UInt8[np.ndarray, "height width 3"]
 Subject = Portrait | Picture | Path | str
@@ -93,6 +95,12 @@ class Studio:
     every_frame: bool = False
     """The refinement network is asked about every frame of a video, not only when needed: the reference, and slower."""
 
+    wav2vec: Path | None = None
+    """A folder with wav2vec 2.0, to be listened with in place of our own ear; needs `motion` trained on it."""
+
+    motion: Path | None = None
+    """Motion weights other than the shipped ones."""
+
     @cached_property
     def surface(self) -> Surface:
         """The deforming face surface."""
@@ -105,13 +113,27 @@ class Studio:
 
     @cached_property
     def speech_encoder(self) -> SpeechEncoder:
-        """The ear."""
+        """Our own ear."""
         return load_speech_encoder(assets.weights("speech.safetensors"))
 
     @cached_property
+    def ear(self) -> SpeechEncoder | Wav2VecEncoder:
+        """What motion is made from."""
+        return load_wav2vec(self.wav2vec) if self.wav2vec else self.speech_encoder
+
+    @cached_property
     def motion_model(self) -> MotionTransformer:
-        """The motion diffusion transformer."""
-        return load_motion_model(assets.weights("motion.safetensors"))
+        """The motion diffusion transformer, which must have learned from this ear."""
+        path = self.motion or assets.weights("motion.safetensors")
+        model = load_motion_model(path)
+        given = self.ear.encode(torch.empty(0)).shape[1]
+        if model.config.audio_features != given:
+            raise MissingWeights(
+                f"{path.name} learned to move from {model.config.audio_features} numbers a frame, but "
+                f"{f'wav2vec 2.0 in {self.wav2vec}' if self.wav2vec else 'our own ear'} gives {given}: name motion "
+                "weights that learned from it, as python -m vasa_core.train.motion --encoder makes them."
+            )
+        return model
 
     def portrait(self, subject: Subject) -> Portrait:
         """The portrait of the one face in a picture, ready to move; takes a second, so keep it for more calls."""
@@ -328,8 +350,12 @@ class Studio:
     ) -> Iterator[Motion]:
         """Sound to motion, whatever waits for it: a file, a live page, a notebook."""
         generator, rng = torch.Generator().manual_seed(seed), np.random.default_rng(seed)
-        features = self.speech_encoder.listen(chunks, pace.hop_of(self.motion_model.config.window))
-        made_from, heard = itertools.tee(features)
+        block = pace.hop_of(self.motion_model.config.window)
+        if self.wav2vec:  # only our own ear tells silence
+            sound, again = itertools.tee(chunks)
+            made_from, heard = self.ear.listen(sound, block), self.speech_encoder.listen(again, block)
+        else:
+            made_from, heard = itertools.tee(self.ear.listen(chunks, block))
         windows = motion_windows(made_from, curve, self.motion_model, generator, pace)
         return Blinker(self.surface, rng).change(Rest(self.surface, silence).change(windows, heard), curve)
 
@@ -367,17 +393,6 @@ def _share_bar(stage: str, progress: bool, watch: Watch) -> Iterator[Callable[[f
             watch(stage, share)
 
         yield told
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """The networks are small: on two busy cores two threads wait for each other (2.4 s, not 0.9, for 6.6 s)."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _emotions(curve: ControlCurve, seconds: float) -> set[str]:

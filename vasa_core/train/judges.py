@@ -342,7 +342,7 @@ def sightings(folder: Path, clips: int, seed: int) -> dict[str, dict[str, Tensor
     """What was seen of every sitter who is not judged later; each is kept until the sitter or the looking changes."""
     weights, seen = assets.weights("surface.safetensors"), {}
     surface = load_surface(weights)
-    looking = [Path(module.__file__) for module in (closeup, following, looks)]
+    looking = [Path(str(module.__file__)) for module in (closeup, following, looks)]
     for number, sitter in enumerate(path for path in assets.portraits() if path.stem not in SITTERS):
         key = f"{seed} {clips} {fingerprint(sitter, weights, *looking)}"
         rng = np.random.default_rng([seed, number])
