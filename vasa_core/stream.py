@@ -20,6 +20,7 @@ from vasa_core.geometry import CAMERA_DISTANCE_CM
 from vasa_core.latents import GAZE, MOTION, POSE, Motion
 from vasa_core.motion import CONDITIONS, TRANSLATION_Z, Conditions, MotionTransformer
 from vasa_core.sampler import guided, held, sample_multistep
+from vasa_core.swift import Swift, one_thread
 
 LOOKAHEAD = 8
 """Frames (0.32 s) heard beyond those emitted: lips and jaw prepare 120 to 200 ms before the voice."""
@@ -91,7 +92,7 @@ def motion_windows(
     The same features in other blocks give the same motion. A curve of controls is asked for a stretch just before
     that stretch is made, so it may answer with what a user has set meanwhile.
     """
-    config, curve = model.config, constant(controls)
+    config, curve, swift = model.config, constant(controls), Swift(model)
     hop, lookahead = pace.hop_of(config.window), pace.lookahead
     length = min(config.window, hop + lookahead + pace.imagined)
     past_motion = torch.zeros(1, config.past, MOTION)
@@ -104,7 +105,8 @@ def motion_windows(
             past_audio = audio[:1, :1].repeat(1, config.past, 1)  # before the clip: as it begins
         wishes = [curve((start + i + 0.5) / FRAME_RATE_HZ) for i in range(length)]
         conditions = _conditions(audio, past_audio, past_motion, wishes)
-        window = _denoised_window(model, conditions, wishes[0], ahead, weight, generator)
+        with one_thread():
+            window = _denoised_window(swift, conditions, wishes[0], ahead, weight, generator)
         made, ahead = window[:, :frames], window[:, frames : frames + lookahead]
         weight = join_weight(length, lookahead).expand(-1, MOTION)
         past_motion = torch.cat([past_motion, made], dim=1)[:, -config.past :]
@@ -151,7 +153,7 @@ def join_weight(window: int, lookahead: int) -> Float[Tensor, "window 1"]:
 
 
 def _denoised_window(
-    model: MotionTransformer,
+    swift: Swift,
     conditions: Conditions,
     wish: Controls,
     ahead: Float[Tensor, "1 ahead motion=56"],
@@ -162,9 +164,9 @@ def _denoised_window(
     window = conditions.audio.shape[1]
     noise = torch.randn(1, window, MOTION, generator=generator)
     guidance = {"audio": wish.guidance_audio * TO_THE_VOICE, "gaze": wish.guidance_gaze}
-    expected = torch.nn.functional.pad(model.standardised(ahead), (0, 0, 0, window - ahead.shape[1]))
-    denoiser = held(guided(model.answering(conditions), guidance), expected, weight)
-    return model.restored(sample_multistep(denoiser, noise, wish.steps))
+    expected = torch.nn.functional.pad(swift.model.standardised(ahead), (0, 0, 0, window - ahead.shape[1]))
+    denoiser = held(guided(swift.answering(conditions), guidance), expected, weight)
+    return swift.model.restored(sample_multistep(denoiser, noise, wish.steps))
 
 
 def _as_wished(made: Float[Tensor, "frame motion=56"], wishes: list[Controls]) -> Float[Tensor, "frame motion=56"]:
