@@ -23,7 +23,7 @@ UNDER_BROWS = ((225, 224, 223, 222), (445, 444, 443, 442))
 UNDER_EYES = ((110, 24, 23, 22), (339, 254, 253, 252))
 
 
-ROWS = 4
+ROWS, ROW_SHIFT = 4, -0.5
 """Polygons are drawn this many times taller: OpenCV puts their corners on whole rows, and lips would jump."""
 
 LASH_REACH_SHARE = 0.16
@@ -126,7 +126,7 @@ def polygon_mask(points: Float[np.ndarray, "n 2"], shape: tuple[int, ...]) -> Fl
     first = min(max(int(points[:, 1].min()) - 1, 0), high - 1)
     last = min(max(int(points[:, 1].max()) + 3, first + 1), high)
     tall = np.zeros(((last - first) * ROWS, wide), np.uint8)
-    drawn = np.stack([points[:, 0], (points[:, 1] - first + 0.5) * ROWS - 0.5], 1)
+    drawn = np.stack([points[:, 0], (points[:, 1] - first + 0.5) * ROWS + ROW_SHIFT], 1)
     cv2.fillPoly(tall, [np.round(drawn * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
     mask[first:last] = tall.reshape(last - first, ROWS, wide).mean(1) / 255
     return mask

@@ -38,6 +38,9 @@ COLOURS = (4, 24, 48, 48)
 COLOURS_LOW_CM = np.array([-9.5, -10.0, -1.0], np.float32)
 COLOURS_HIGH_CM = np.array([9.5, 9.5, 13.5], np.float32)
 
+HIDDEN_CM, OUTLINE_CM, OUTLINE_PX = 0.6, 1.5, 9
+"""Skin so far behind what is seen at its pixel is hidden; so is what lies farther behind what pixels near it show."""
+
 MIRRORED_PX = 45
 """This far behind the person's outline the background is continued by its mirror image, and fading as far again."""
 
@@ -113,8 +116,8 @@ def prepare_found(
     residual = _residual(face.landmarks, codes, surface)
     canonical = surface.vertices(codes.identity_code, codes.facial_dynamics)
     canonical[: len(residual)] += residual
+    confidence = _confidence(codes, canonical, surface, matte)
     matte = np.maximum(matte, _face_mask(codes, canonical, surface))
-    confidence = _confidence(codes, canonical, surface)
     sheet = _sheet(codes, canonical, surface, matte)
     return Portrait(
         picture=picture,
@@ -193,7 +196,7 @@ def _depth_of(codes: FaceCodes, canonical: np.ndarray, triangles: np.ndarray) ->
     return depth
 
 
-def _confidence(codes: FaceCodes, canonical: np.ndarray, surface: Surface) -> np.ndarray:
+def _confidence(codes: FaceCodes, canonical: np.ndarray, surface: Surface, matte: np.ndarray) -> np.ndarray:
     """How well the portrait shows each face vertex: 0 hidden or edge-on, 1 seen squarely."""
     triangles = surface.triangles["face"]
     face = surface.parts["face"]
@@ -203,8 +206,12 @@ def _confidence(codes: FaceCodes, canonical: np.ndarray, surface: Surface) -> np
     points = codes.camera.project(posed)
     depth = _depth_of(codes, canonical, triangles)
     x, y = np.clip(np.round(points[:, :2]).astype(int), 0, CROP_PX - 1).T
-    occluded = depth[y, x] > points[:, 2] + 0.6
-    return np.where(occluded, 0, facing).astype(np.float32)
+    # a little around what stands before it: where a nose ends on the cheek, its outline is no cheek
+    before = cv2.dilate(depth, np.ones((OUTLINE_PX, OUTLINE_PX), np.uint8))
+    occluded = (depth[y, x] > points[:, 2] + HIDDEN_CM) | (before[y, x] > points[:, 2] + OUTLINE_CM)
+    # and a little inside the person's own outline, which is not where landmarks have it to the pixel
+    person = cv2.erode(matte, np.ones((OUTLINE_PX, OUTLINE_PX), np.uint8), borderValue=1.0)
+    return np.where(occluded, 0, facing * person[y, x]).astype(np.float32)
 
 
 def _sheet(
