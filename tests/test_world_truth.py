@@ -5,21 +5,24 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 
+import cv2
 import numpy as np
 import pytest
 
 pytest.importorskip("moderngl", reason="the training world needs moderngl: pip install 'vasa_core[world]'")
 pytest.importorskip("scipy.spatial", reason="the training world needs scipy: pip install 'vasa_core[world]'")
 
+from vasa_core.mouth import FORWARD_CM, HIDE_CM, SHOW_CM
 from vasa_core.surface import LOWER_LIDS, LOWER_LIP, UPPER_LIDS, UPPER_LIP
 from vasa_core.world import check, frames, shards
 from vasa_core.world.detail import coarse_triangles, detail_for, sparser
-from vasa_core.world.facekit import FACE, NECK_PIVOT, head_rotation
-from vasa_core.world.facial_hair import Rooted
+from vasa_core.world.facekit import FACE, GUMS, NECK_PIVOT, TEETH, head_rotation
+from vasa_core.world.facial_hair import BROW_DROP_CM, BROWS, Rooted, brow_line
 from vasa_core.world.head import load_head, shipped_head
 from vasa_core.world.looks import Contact, babble, contact, performed_looks, random_looks, settled
 from vasa_core.world.people import Camera, Look, random_person
 from vasa_core.world.performer import EXPRESSION_NAMES
+from vasa_core.world.renderer import PART_NUMBER, seated
 from vasa_core.world.truth import ALL_LANDMARKS, bind_landmarks, canonical_landmarks, closest_shares
 
 SIZE = 128
@@ -278,3 +281,33 @@ def test_coarse_triangles_keep_the_outline(kit):
         np.ptp(kit.neutral[coarse].reshape(-1, 3), 0), np.ptp(kit.neutral[skin].reshape(-1, 3), 0), atol=1.0
     )
     assert coarse_triangles(kit.neutral, skin, 0) is skin
+
+
+# ---- what shows of a mouth -------------------------------------------------------------------------------------------
+def test_teeth_of_the_average_head_stand_where_run_time_seats_them(kit):
+    moved = seated(kit, kit.neutral) - kit.neutral
+    front, upper = (kit.part == TEETH) & (kit.neutral[:, 2] > 9.0), kit.neutral[:, 1] > -3.2
+    assert np.allclose(moved[front & upper], (0, -SHOW_CM, FORWARD_CM), atol=1e-4)
+    assert np.allclose(moved[front & (kit.neutral[:, 1] < -3.8)], (0, -HIDE_CM, FORWARD_CM), atol=1e-4)
+    assert not moved[(kit.part != TEETH) & (kit.part != GUMS)].any()
+
+
+@pytest.mark.parametrize("jaw, yaw, shows", [(0.5, 0.0, True), (0.5, 35.0, True), (0.0, 0.0, False)])
+def test_teeth_show_between_open_lips_and_nowhere_else(renderer, plain, jaw, yaw, shows):
+    rolled = {"jawOpen": jaw, "mouthRollUpper": 0.8, "mouthRollLower": 0.8} if not jaw else {"jawOpen": jaw}
+    truth = renderer.truth(plain, Look(expression=rolled, yaw=yaw), Camera(view=14, y=-3.5, lens=0))
+    outline = np.zeros((SIZE, SIZE), np.uint8)
+    lips = truth.landmarks[[*UPPER_LIP, *reversed(LOWER_LIP)]]
+    cv2.fillPoly(outline, [lips.round().astype(np.int32)], 1)
+    teeth = truth.part == PART_NUMBER["teeth"]
+    assert not (teeth & ~cv2.dilate(outline, np.ones((5, 5), np.uint8)).astype(bool)).any()
+    assert bool(teeth.sum() > 10) == shows
+
+
+def test_brows_grow_below_the_landmarks_on_the_skin(kit):
+    low, high = (brow_line(kit, replace(random_person(5).brows, arch=0.0, height=h), BROWS[1])[1] for h in (0.0, 0.3))
+    at = kit.neutral[kit.landmarks[list(BROWS[1])]]
+    assert np.allclose(np.interp(at[:, 0], low[:, 0], low[:, 1]), at[:, 1] - BROW_DROP_CM, atol=0.02)
+    assert np.allclose(high[:, 1] - low[:, 1], 0.3, atol=1e-6)
+    skin = kit.neutral[kit.part == FACE]
+    assert np.linalg.norm(low[:, None] - skin[None], axis=2).min(1).max() < 0.6

@@ -17,6 +17,7 @@ from vasa_core.world.people import Beard, Brows
 
 POINTS = 6  # along a brow or beard hair
 BROWS = ((21, 20, 19, 18, 17), (22, 23, 24, 25, 26))  # landmarks from the inner to the outer end
+BROW_DROP_CM = 0.85  # hair grows on the edge of the bone, so far below the landmarks: there MediaPipe sees real brows
 LASH_CARDS = 6  # an eye: the mesh carries three strips above and three below
 
 
@@ -117,7 +118,7 @@ def grow_brow(
     kit: FaceKit, rest: Array, normals: Array, brows: Brows, landmarks: tuple[int, ...], rng: Generator
 ) -> Rooted:
     """One eyebrow: upright at the inner end, lying along the arch, thinning to a tail."""
-    t, line, along = brow_line(kit, brows.arch, landmarks)
+    t, line, along = brow_line(kit, brows, landmarks)
     corners, weights = sample_surface(
         kit, rest, (cKDTree(line).query(kit.neutral)[0] < 1) * (kit.part == FACE) + 0.0, 16000, rng
     )
@@ -136,7 +137,7 @@ def grow_brow(
 
 def brow_shadow(kit: FaceKit, rest: Array, brows: Rooted, side: int) -> Array:
     """The hairs' soft shade on the unfolded face, uint8 [side, side]: what brows look like from afar."""
-    face = (kit.part == FACE) & (kit.neutral[:, 1] > 4) & (kit.neutral[:, 2] > 4)
+    face = (kit.part == FACE) & (kit.neutral[:, 1] > 3.5) & (kit.neutral[:, 2] > 4)
     unfolded = np.zeros((len(rest), 2))
     on_face = kit.split_uv[:, 0] < 1
     unfolded[kit.split_vertex[on_face]] = kit.split_uv[on_face]
@@ -153,10 +154,14 @@ def brow_shadow(kit: FaceKit, rest: Array, brows: Rooted, side: int) -> Array:
     )
 
 
-def brow_line(kit: FaceKit, arch: Number, landmarks: tuple[int, ...]) -> tuple[Array, Array, Array]:
+def brow_line(kit: FaceKit, brows: Brows, landmarks: tuple[int, ...]) -> tuple[Array, Array, Array]:
     """Parameter (0 inner, 1 outer end), points and directions of the middle of an eyebrow."""
     curve = kit.neutral[kit.landmarks[list(landmarks)]].astype(np.float64)
-    curve[2:4, 1] += 0.22 * arch
+    curve[:, 1] += brows.height - BROW_DROP_CM
+    curve[2:4, 1] += 0.22 * brows.arch
+    front = kit.neutral[(kit.part == FACE) & (kit.neutral[:, 2] > 4)]
+    gap, near = cKDTree(front[:, :2]).query(curve[:, :2], k=4)
+    curve[:, 2] = (front[near, 2] / (gap + 0.02)).sum(1) / (1 / (gap + 0.02)).sum(1)
     t, spline = np.linspace(-0.02, 1.04, 160), CubicSpline(np.linspace(0, 1, len(curve)), curve)
     return t, spline(t), unit(spline(t, 1))
 

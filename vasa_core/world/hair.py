@@ -201,9 +201,12 @@ def comb_swept(r: Roots, hair: Hair) -> Combed:
 def comb_long(r: Roots, hair: Hair) -> Combed:
     """Parted and falling past the face."""
     fall = np.maximum(hair.length - 0.8 * np.clip(10 - r.canonical[:, 1], 0, 30), 3)  # ends cut at one level
+    uneven = np.interp(hair.length, (20, 28), (0.14, 0.38))  # or grown out: long hair thins towards its ends
     one = np.ones(len(fall))
     sideways = r.side * (1 - hair.behind * smoothstep(4, -2, r.canonical[:, 2]))
-    return Combed(fall * (0.90 + 0.14 * r.chance), np.stack([sideways, -0.1 * one, -0.40 * one], 1), 0.28 * one, 0.22)
+    return Combed(
+        fall * (1.04 - uneven * (1 - r.chance) ** 2), np.stack([sideways, -0.1 * one, -0.40 * one], 1), 0.28 * one, 0.22
+    )
 
 
 def comb_afro(r: Roots, hair: Hair) -> Combed:

@@ -80,6 +80,7 @@ class Skin:
     eyeshadow: Number = 0.0
     eyeshadow_color: Color = (0.20, 0.11, 0.09)
     liner: Number = 0.0
+    lid_fold: Number = 0.6  # the crease above the upper lid: 0 none, 1 deep
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,12 +118,13 @@ class Beard:
 
 @dataclass(frozen=True, kw_only=True)
 class Brows:
-    """Eyebrows: density and thickness around 1, arch in -0.5..1."""
+    """Eyebrows: density and thickness around 1, arch in -0.5..1, `height` cm above where most grow."""
 
     color: Color
     density: Number = 0.8
     thickness: Number = 1.0
     arch: Number = 0.2
+    height: Number = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -367,15 +369,15 @@ def random_person(seed: int, variety: Number | None = None) -> Person:
     identity = random_identity(rng, 1.0)
     identity = np.clip(identity * (variety or rng.uniform(0.5, 1.05)), -2.2, 2.2)
     feminine, age, darkness = (float(share) for share in rng.random(3))
-    hair = random_hair(rng, feminine, age, darkness)
+    hair, own = random_hair(rng, feminine, age, darkness), np.random.default_rng([seed, 6])
     return Person(
         seed=seed,
         identity=identity,
         age=age,
         teeth=float(np.clip(0.2 + 0.5 * age + 0.25 * rng.normal(), 0, 1)),
         hair=dyed(np.random.default_rng([seed, 4]), hair, feminine, age),
-        skin=random_skin(rng, feminine, age, darkness),
-        brows=random_brows(rng, hair, feminine, age),
+        skin=replace(random_skin(rng, feminine, age, darkness), lid_fold=float(own.uniform(0.1, 1.0))),
+        brows=replace(random_brows(rng, hair, feminine, age), height=float(0.14 * own.normal())),
         eyes=random_eyes(rng, feminine, darkness),
         clothes=random_clothes(np.random.default_rng([seed, 1]), feminine),
         beard=random_beard(rng) if feminine < 0.4 and rng.random() < 0.4 else None,

@@ -18,6 +18,7 @@ from numpy.random import Generator
 from scipy.interpolate import CubicSpline
 from scipy.spatial import cKDTree
 
+from vasa_core.mouth import FORWARD_CM, HIDE_CM, SHOW_CM
 from vasa_core.world import clothes, facial_hair, hair, materials, shaders, worn, wrinkles
 from vasa_core.world.detail import FINE, Detail, coarse_triangles, coarser, sparser
 from vasa_core.world.facekit import (
@@ -36,6 +37,7 @@ from vasa_core.world.facekit import (
     head_rotation,
     pose_points,
     quaternion,
+    smoothstep,
     unit,
 )
 from vasa_core.world.head import load_head
@@ -66,6 +68,8 @@ PART_NUMBER = {name: number for number, name in enumerate(PART_NAMES)}
 LIGHT_TARGET = np.array([0, -1, 1], np.float32)  # what the shadow maps are centred on
 STILL = (1, 2)  # fill and rim among the four lights
 LIPS_SHUT = 0.03  # cm between the inner lips: nothing is seen through less
+BEHIND_LIPS_CM = 1.5  # depth of what is in the mouth is tested so far back: it never shows through lips
+LIPS_WIDE = 0.45  # cm: through as much the light falls in freely
 FOCUS_Z = 7.0  # depth of the eyes and lips, cm: what the camera focuses on
 VIEW_CM = 39.0  # what a picture spans at the face, near enough to choose how fine things are made
 DARK_GLASS = 0.5  # glass at least this opaque is a part of its own, thinner glass shows what is behind it
@@ -325,7 +329,7 @@ class Renderer:
     def dress(self, person: Person) -> Figure:
         """Everything of a person that does not change from frame to frame."""
         kit, rng = self.kit, np.random.default_rng(person.seed + 77)
-        rest = kit.identity(person.identity)
+        rest = seated(kit, kit.identity(person.identity))
         normals = kit.normals(rest)
         centers = {side: eye.center + (rest - kit.neutral)[eye.vertices].mean(0) for side, eye in kit.eyeballs.items()}
         figure = Figure(person, rest, np.empty(0), centers, {}, np.empty(0), {}, [], {}, [])
@@ -378,6 +382,7 @@ class Renderer:
             uPores=skin.pores,
             uAgeSpots=skin.age_spots,
             uBlush=skin.blush,
+            uLidFold=skin.lid_fold,
             uBlushColor=skin.blush_color,
             uShadow=skin.eyeshadow,
             uShadowColor=skin.eyeshadow_color,
@@ -541,7 +546,9 @@ class Renderer:
     def _load(self, figure: Figure, vertices: Array) -> None:
         kit = self.kit
         upper, lower = kit.landmarks[[61, 62, 63]], kit.landmarks[[67, 66, 65]]
-        self.inside_seen = self.detail.inside or bool((vertices[upper, 1] - vertices[lower, 1]).max() > LIPS_SHUT)
+        gap = float((vertices[upper, 1] - vertices[lower, 1]).max())
+        self.inside_seen = self.detail.inside or gap > LIPS_SHUT
+        self.light_in = float(np.interp(gap, (LIPS_SHUT, LIPS_WIDE), (0.15, 1)))
         both = np.concatenate([vertices[kit.split_vertex], kit.normals(vertices)[kit.split_vertex]], 1)
         self.moving.write(both.astype(np.float32).tobytes())
         self.fixed.write(figure.fixed.tobytes())
@@ -575,7 +582,14 @@ class Renderer:
         head = quaternion(head_rotation(look.yaw, look.pitch, look.roll))
         for program in self.programs.values():
             assign(
-                program, uHead=tuple(head), uPivot=tuple(NECK_PIVOT), uShadow=0, uInflate=0.0, uTaper=0.6, uWiden=1.0
+                program,
+                uHead=tuple(head),
+                uPivot=tuple(NECK_PIVOT),
+                uShadow=0,
+                uInflate=0.0,
+                uSunk=0.0,
+                uTaper=0.6,
+                uWiden=1.0,
             )
         person = figure.person
         assign(self.programs["skin"], uAlbedo=1, uHeight=2, uRelief=0.055, uGloss=person.skin.gloss)
@@ -662,8 +676,9 @@ class Renderer:
         assign(mouth, uNoise=3, uStain=figure.person.teeth)
         inside = (
             ("gums", 2, (0.40, 0.135, 0.125), 0.9, 0.6),
-            ("teeth", 3, (0.72, 0.67, 0.58), 0.9, 0.65),
+            ("teeth", 3, (0.48, 0.445, 0.385), 0.7, 0.65),
         )
+        assign(mouth, uSunk=BEHIND_LIPS_CM, uGape=self.light_in)
         for part, kind, color, wet, depth in inside if self.inside_seen else ():
             assign(mouth, uKind=kind, uColor=color, uWet=wet, uDepth=depth)
             self._head_array("mouth", part).render()
@@ -674,7 +689,15 @@ class Renderer:
         assign(mouth, uKind=1, uColor=(0.30, 0.07, 0.06), uWet=0.4, uDepth=0.9)
         if self.inside_seen:
             self._head_array("mouth", "mouth").render()
-        assign(mouth, uKind=0, uColor=tuple(0.5 * c for c in figure.person.skin.color), uWet=0.2, uDepth=0.0)
+        assign(
+            mouth,
+            uSunk=0.0,
+            uGape=1.0,
+            uKind=0,
+            uColor=tuple(0.5 * c for c in figure.person.skin.color),
+            uWet=0.2,
+            uDepth=0.0,
+        )
         self._head_array("mouth", "socket").render()
         figure.meshes["body"]["skin"].render()
         for piece, arrays in figure.pieces:
@@ -779,9 +802,9 @@ class Renderer:
         gl.enable_only(moderngl.DEPTH_TEST)
         inside = ("mouth", "gums", "teeth") if self.inside_seen else ()
         for part in ("skin", *inside, "eye_L", "eye_R", "socket"):
-            assign(program, uPart=float(PART_NUMBER[part]))
+            assign(program, uPart=float(PART_NUMBER[part]), uSunk=BEHIND_LIPS_CM if part in inside else 0.0)
             self._head_array("part", part).render()
-        assign(program, uPart=float(PART_NUMBER["body"]))
+        assign(program, uPart=float(PART_NUMBER["body"]), uSunk=0.0)
         figure.meshes["body"]["part"].render()
         for piece, arrays in figure.pieces:
             if piece.stuff.opacity > DARK_GLASS:
@@ -796,6 +819,20 @@ class Renderer:
                 uWiden=max(1.0, 40 / self.size / pixel),
             )
             figure.strands[name]["arrays"]["hair_part"].render()
+
+
+def seated(kit: FaceKit, rest: Array) -> Array:
+    """The resting head with teeth and gums behind its own lips, as run time seats them (`vasa_core.mouth`)."""
+    inside = (kit.part == GUMS) | (kit.part == TEETH)
+    lips, corners = kit.landmarks[60:68], kit.landmarks[[48, 54]]
+    width = float(np.clip(np.ptp(rest[corners, 0]) / np.ptp(kit.neutral[corners, 0]), 0.75, 1.3))
+    fall = -kit.expression_modes[kit.expression_index["jawOpen"]].reshape(-1, 3)[inside, 1]
+    lower = smoothstep(0.1, 0.3, fall / fall.max())  # molars, near the hinge, fall the least
+    moved = rest.copy()
+    moved[inside] = kit.neutral[inside] * (width, 1, 1) + (rest[lips] - kit.neutral[lips]).mean(0)
+    moved[inside, 1] -= SHOW_CM * (1 - lower) + HIDE_CM * lower
+    moved[inside, 2] += FORWARD_CM
+    return moved
 
 
 def catchlight(panel: Panel) -> Array:

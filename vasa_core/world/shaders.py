@@ -56,13 +56,17 @@ in vec3 vP; in vec3 vN; in vec2 vUV; in vec3 vC; in vec3 vRest;
 SURFACE_VERTEX = f"""#version 330
 {POSE}
 in vec3 aPosition; in vec3 aNormal; in vec2 aUV; in vec3 aCanonical; in float aWeight;
-uniform float uInflate;
+uniform float uInflate; uniform float uSunk; uniform vec3 uEye;   // uSunk: cm behind its place that depth is tested
 out vec3 vP; out vec3 vN; out vec2 vUV; out vec3 vC; out vec3 vRest;
 void main() {{
     vP = posed(aPosition + aNormal * uInflate, aWeight);
     vN = turned(bend(aWeight), aNormal);
     vUV = aUV; vC = aCanonical; vRest = aPosition;
     gl_Position = uCamera * vec4(vP, 1);
+    if (uSunk > 0.) {{
+        vec4 behind = uCamera * vec4(vP + uSunk * normalize(vP - uEye), 1);
+        gl_Position.z = behind.z / behind.w * gl_Position.w;
+    }}
 }}"""
 
 # ---- skin ------------------------------------------------------------------------------------------------------------
@@ -116,7 +120,7 @@ uniform sampler2D uLips; uniform sampler2D uBrows; uniform sampler3D uNoise;
 uniform vec3 uSkin; uniform vec3 uHair; uniform vec3 uStubbleColor; uniform vec3 uLipColor; uniform vec3 uNoiseOffset; uniform vec4 uMoles[6];
 uniform float uRedness; uniform float uFreckles; uniform float uBlotches; uniform float uEyeShade; uniform float uStubble;
 uniform float uPores; uniform float uScalpTint; uniform float uDarkness; uniform float uLipStrength; uniform float uAgeSpots;
-uniform float uBlush; uniform vec3 uBlushColor; uniform float uShadow; uniform vec3 uShadowColor; uniform float uLiner;
+uniform float uLidFold; uniform float uBlush; uniform vec3 uBlushColor; uniform float uShadow; uniform vec3 uShadowColor; uniform float uLiner;
 layout(location=0) out vec4 oAlbedo; layout(location=1) out vec4 oHeight;
 
 vec4 noise(float per_cm) { return texture(uNoise, (c * per_cm + uNoiseOffset) / 32.0) - 0.5; }
@@ -213,6 +217,10 @@ void main() {
     albedo = mix(albedo, albedo * uBlushColor * 1.6, clamp(uBlush * made, 0., 1.) * .5);
     float lid = bell(vec2((side - 3.15) / 1.35, (c.y - 4.15 - .12 * (side - 3.)) / .52)) * step(5., c.z);
     albedo = mix(albedo, uShadowColor, clamp(1.6 * uShadow * lid, 0., 1.) * .8);
+    float bent = side - 3.2, over = c.y - 4.36 + (bent < 0. ? .30 : .24) * bent * bent, ends = bell(vec2(bent / 1.35, 0.)) * step(5., c.z);
+    float crease = exp(-over * over / .009), hollow = exp(-over * over / .06) * smoothstep(-.3, .1, over);   // of the upper lid
+    albedo = painted(albedo, vec3(.50, .40, .37), clamp(uLidFold * ends * (crease + .4 * hollow), 0., 1.));
+    height -= 3.0 * uLidFold * ends * crease;
     float rim = face ? texture(uLips, vUV).g : 0.0;
     albedo = mix(albedo, vec3(.006, .005, .005), clamp(uLiner * rim * 1.4, 0., .93));
 
@@ -222,7 +230,7 @@ void main() {
     albedo = mix(albedo, lip_color, lip * uLipStrength);
     gloss = mix(gloss, .80 + .6 * lines * inner, lip); height = mix(height, .9 * lines * inner + .3 * middle.r, lip);
 
-    float brow = face ? texture(uBrows, vUV).r * step(c.y, 9.5) * step(4., c.y) : 0.;
+    float brow = face ? texture(uBrows, vUV).r * step(c.y, 9.5) * step(3.6, c.y) : 0.;
     albedo = mix(albedo, mix(uStubbleColor, albedo * .5, .30), clamp(brow * (.82 + .5 * grain.g), 0., .9)); gloss *= 1. - .6 * brow;
     float beard = vHairy.x * (1. - lip), dots = smoothstep(-.02, .22, grain.r);
     albedo = mix(albedo, albedo * mix(vec3(.74, .78, .84), vec3(.78), uDarkness), clamp(beard * uStubble * .7, 0., 1.));
@@ -289,13 +297,13 @@ void main() {{
 }}"""
 
 MOUTH_FRAGMENT = f"""{SURFACE_IN}{LIGHT}{OUTPUTS}
-uniform vec3 uColor; uniform float uWet; uniform float uDepth;  // uDepth: how fast it darkens towards the throat
-uniform int uKind; uniform float uStain; uniform sampler3D uNoise;  // uKind: 0 socket of the eye, 1 cavity, 2 gums and tongue, 3 teeth
+uniform vec3 uColor; uniform float uWet; uniform float uDepth;  // uDepth: how fast it darkens towards the throat; uGape: light that the lips let in
+uniform float uGape; uniform int uKind; uniform float uStain; uniform sampler3D uNoise;  // uKind: 0 socket of the eye, 1 cavity, 2 gums and tongue, 3 teeth
 vec4 noise(float per_cm) {{ return texture(uNoise, vC * per_cm / 32.0) - 0.5; }}
 void main() {{
     vec3 n = normalize(vN), v = normalize(uEye - vP), color = vec3(0), albedo = uColor, bump = vec3(0);
     vec4 middle = noise(2.5), fine = noise(9.0);
-    float open = pow(smoothstep(4.5, 10.7, vC.z), uDepth) * .8, wet = uWet, alpha = .12, through = .3;
+    float open = pow(smoothstep(4.5, 10.7, vC.z), uDepth) * .8 * uGape, wet = uWet, alpha = .12, through = .3;
     if (uKind == 1) {{                        // cheeks and throat: moist folds, dark behind
         albedo *= 1. + .5 * middle.r + .25 * fine.g; bump = .30 * middle.rgb; open *= mix(.25, 1., smoothstep(6., 10.5, vC.z));
     }} else if (uKind == 2) {{
