@@ -19,7 +19,7 @@ from vasa_core.controls import GAZE_LIMIT_RAD, ControlCurve, Controls, constant
 from vasa_core.geometry import CAMERA_DISTANCE_CM
 from vasa_core.latents import GAZE, MOTION, POSE, Motion
 from vasa_core.motion import CONDITIONS, TRANSLATION_Z, Conditions, MotionTransformer
-from vasa_core.sampler import guided, held, sample_multistep
+from vasa_core.sampler import guided, held, sample_deis
 from vasa_core.swift import Swift, one_thread
 
 LOOKAHEAD = 8
@@ -62,6 +62,10 @@ HEAD_SHARE = (0.30, 0.40)
 HEAD_TO_THE_VOICE = 4.0
 """How many times as strictly as lips the head and the eyes are guided by the sound: at a strength that opens the mouth
 as wide as people do, heads would keep to the voice a quarter less than in the performances they learned from."""
+
+GAZE_UNTIL = 0.6
+"""Diffusion time from which on the eyes are guided to their aim. Before it the answer without an aim is straight ahead,
+and eyes pushed away from there come to rest a third beyond their aim; from there on they only scatter less about it."""
 
 TO_THE_VOICE = torch.ones(MOTION)
 TO_THE_VOICE[:POSE] = TO_THE_VOICE[-GAZE:] = HEAD_TO_THE_VOICE
@@ -165,8 +169,8 @@ def _denoised_window(
     noise = torch.randn(1, window, MOTION, generator=generator)
     guidance = {"audio": wish.guidance_audio * TO_THE_VOICE, "gaze": wish.guidance_gaze}
     expected = torch.nn.functional.pad(swift.model.standardised(ahead), (0, 0, 0, window - ahead.shape[1]))
-    denoiser = held(guided(swift.answering(conditions), guidance), expected, weight)
-    return swift.model.restored(sample_multistep(denoiser, noise, wish.steps))
+    denoiser = held(guided(swift.answering(conditions), guidance, {"gaze": GAZE_UNTIL}), expected, weight)
+    return swift.model.restored(sample_deis(denoiser, noise, wish.steps))
 
 
 def _as_wished(made: Float[Tensor, "frame motion=56"], wishes: list[Controls]) -> Float[Tensor, "frame motion=56"]:
