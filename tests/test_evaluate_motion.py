@@ -16,7 +16,7 @@ from test_structure import MODULES, PACKAGE, module_name, our_imports
 from vasa_core import assets
 from vasa_core.controls import EMOTIONS
 from vasa_core.errors import MissingWeights
-from vasa_core.evaluate import capp, emotion, figures, sync
+from vasa_core.evaluate import capp, dials, emotion, figures, sync
 from vasa_core.evaluate.figures import Estimate
 from vasa_core.evaluate.findings import Figure, Findings, merged, share_figure
 from vasa_core.evaluate.judges import Judges, load_judges, save_judges
@@ -209,6 +209,14 @@ def test_a_steady_head_shows_no_seam_and_a_jumping_one_does() -> None:
     assert figures.join_speed(steady, 42) == pytest.approx(1)
     jumping = replace(steady, head_pose=steady.head_pose + 5 * (torch.arange(100)[:, None] >= 42))
     assert figures.join_speed(jumping, 42) == pytest.approx((6 + 1) / 2, rel=0.01)
+
+
+def test_few_steps_hold_what_many_give_or_do_better() -> None:
+    truth = dict.fromkeys(dials.SUMMARY, 1.0) | {"Fréchet": 0.0, "blinks/min": 15.0}
+    many = dict.fromkeys(dials.SUMMARY, 1.0) | {"Fréchet": 0.5, "blinks/min": 28.0, "ΔP ratio": 1.2}
+    assert dials.held(many, many, truth) == 1
+    assert dials.held(many | {"blinks/min": 20.0, "Fréchet": 0.3, "ΔP ratio": 0.95}, many, truth) == 1  # nearer
+    assert dials.held(many | {"closures": 0.8, "blinks/min": 40.0}, many, truth) == pytest.approx(6 / 8)
 
 
 def test_a_bar_is_reached_or_missed_and_parts_come_together(tmp_path) -> None:

@@ -118,6 +118,8 @@ def shifted(
 
 def capp_loss(judge: CappJudge, mel: Tensor, turns_deg: Tensor) -> Tensor:
     """Each sound must find its own head among all of the batch, and each head its sound."""
-    likeness = judge.sharpness.exp() * judge.hear(mel) @ judge.see(turned(turns_deg)).T
+    with torch.autocast("cpu", torch.bfloat16):  # half of the time
+        sounds, heads = judge.hear(mel), judge.see(turned(turns_deg))
+    likeness = judge.sharpness.exp() * sounds.float() @ heads.float().T
     target = torch.arange(len(likeness))
     return (functional.cross_entropy(likeness, target) + functional.cross_entropy(likeness.T, target)) / 2

@@ -71,8 +71,9 @@ def sweeps(bench: Bench, heard: Sequence[Heard], bar: tqdm) -> Findings:
         tables["gaze_guidance"].append([guidance, gaze_error(bench, heard, guidance, bar)])
     lips, eyes = ([row[1] for row in tables[name]] for name in ("audio_guidance", "gaze_guidance"))
     figures = [
-        Figure(name="ten_over_fifty_steps", what="figures of motion at 10 steps within 10 % of those at 50, share",
-               ours=point(_held(holding[STEPS.index(10)], holding[STEPS.index(50)])), low=1.0, bar="1"),
+        Figure(name="ten_over_fifty_steps", what="figures of motion at 10 steps within 10 % of those at 50 or better, "
+               "share", ours=point(held(holding[STEPS.index(10)], holding[STEPS.index(50)], summary(truths, truths))),
+               low=1.0, bar="1"),
         Figure(name="sync_rises_with_guidance", what="S_C at λ_A 1 over S_C at 0", ours=point(lips[2] / lips[0]),
                low=1.0, bar="> 1", paper="8.218 / 7.134 = 1.15"),
         Figure(name="gaze_guidance_gain", what="E_g of the motion at λ_g 1 over E_g at 0",
@@ -96,16 +97,18 @@ def summary(ours: Sequence[Judged], truths: Sequence[Judged]) -> dict[str, float
     return dict(zip(SUMMARY, values, strict=True))
 
 
-def _held(few: Mapping[str, float], many: Mapping[str, float]) -> float:
-    """The share of figures that fewer steps leave within a tenth of what many steps give, or better."""
-    better = {"S_C ratio", "CAPP ratio", "closures", "closed in pauses"}
-    held = [
+def held(few: Mapping[str, float], many: Mapping[str, float], truth: Mapping[str, float]) -> float:
+    """The share of figures that fewer steps leave within a tenth of what many steps give, or better.
+
+    Better is more sync, CAPP, closures and rest, and nearer to the truth in how much moves and how often.
+    """
+    more = {"S_C ratio", "CAPP ratio", "closures", "closed in pauses"}
+    holds = [
         abs(few[k] - many[k]) <= 0.1 * abs(many[k])
-        or (k in better and few[k] > many[k])
-        or (k == "Fréchet" and few[k] < many[k])
+        or (few[k] > many[k] if k in more else abs(few[k] - truth[k]) < abs(many[k] - truth[k]))
         for k in SUMMARY
     ]
-    return float(np.mean(held))
+    return float(np.mean(holds))
 
 
 def gaze_error(bench: Bench, heard: Sequence[Heard], guidance: float, bar: tqdm) -> float:

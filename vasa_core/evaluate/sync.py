@@ -126,7 +126,8 @@ def matched(sounds: Float[Tensor, "moment size"], lips: Float[Tensor, "moment si
 
 def sync_loss(judge: SyncJudge, mel: Tensor, lips: Tensor) -> Tensor:
     """Each moment's sound must find its own lips among those of the same clip, and the lips their sound."""
-    sounds, seen = judge.hear(mel), judge.see(lips)  # [clip, moment, size]
-    likeness = judge.sharpness.exp() * torch.einsum("bis,bjs->bij", sounds, seen)
+    with torch.autocast("cpu", torch.bfloat16):  # half of the time
+        sounds, seen = judge.hear(mel), judge.see(lips)  # [clip, moment, size]
+    likeness = judge.sharpness.exp() * torch.einsum("bis,bjs->bij", sounds.float(), seen.float())
     target = torch.arange(likeness.shape[1]).expand(len(likeness), -1)
     return (functional.cross_entropy(likeness, target) + functional.cross_entropy(likeness.mT, target)) / 2

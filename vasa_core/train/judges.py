@@ -141,11 +141,12 @@ def drawn(takes: Performed, length: int, count: int, rng: np.random.Generator) -
 def mel_windows(takes: Performed, first: Sequence[int], length: int, rng: np.random.Generator) -> Tensor:
     """The sound of these windows, under half of them a floor of noise."""
     mel = torch.stack([takes.mel[f * MELS_PER_FRAME : (f + length) * MELS_PER_FRAME] for f in first]).float()
-    floor = torch.from_numpy(rng.uniform(-2.2, 0.2, (len(first), 1, 1)).astype(np.float32))
-    tilt = torch.from_numpy(rng.normal(0, 0.4, (len(first), 1, 1)).astype(np.float32)) * torch.linspace(-1, 1, 80)
-    grain = 0.15 * torch.from_numpy(rng.standard_normal(mel.shape, dtype=np.float32))
-    noisy = torch.from_numpy(rng.random((len(first), 1, 1)) < SPOILT)
-    return torch.where(noisy, torch.logaddexp(4 * mel, 4 * (floor + tilt + grain)) / 4, mel)
+    spoilt = torch.from_numpy(np.flatnonzero(rng.random(len(first)) < SPOILT))
+    floor = torch.from_numpy(rng.uniform(-2.2, 0.2, (len(spoilt), 1, 1)).astype(np.float32))
+    tilt = torch.from_numpy(rng.normal(0, 0.4, (len(spoilt), 1, 1)).astype(np.float32)) * torch.linspace(-1, 1, 80)
+    grain = 0.15 * torch.from_numpy(rng.standard_normal((len(spoilt), *mel.shape[1:]), dtype=np.float32))
+    mel[spoilt] = torch.logaddexp(4 * mel[spoilt], 4 * (floor + tilt + grain)) / 4
+    return mel
 
 
 def sync_batch(takes: Performed, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
