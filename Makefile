@@ -77,7 +77,7 @@ $(VENV)/ready-core: $(PINS) | $(VENV)/bin/python
 
 $(VENV)/ready-%: $(PINS) | $(VENV)/ready-core
 	@echo "Installing what 'make $(MAKECMDGOALS)' needs besides ..."
-	@$(PIP) -e '.[$(if $(filter dev,$*),dev$(comma)world$(comma)app$(comma)cluster$(comma)notebooks$(comma)wav2vec,$*)]'
+	@$(PIP) -e '.[$(if $(filter dev,$*),dev$(comma)world$(comma)app$(comma)cluster$(comma)train$(comma)notebooks$(comma)wav2vec,$*)]'
 	@touch $@
 
 comma := ,

@@ -5,6 +5,7 @@
     python -m vasa_core.train.pairs runs/faces/train runs/faces/pairs
     python -m vasa_core.train.pairs runs/faces/held runs/faces/pairs_held
     python -m vasa_core.train.face --out runs/face --preset cpu
+    torchrun --nproc-per-node 8 -m vasa_core.train.face --preset gpu    # several graphics cards, or machines, together
 
 Losses, with the paper's names where it has them (section 3.1): reconstruction of a driven frame (weighted L1, gradients
 and the energy of fine detail, in place of a perceptual network, which would have to be downloaded), self-reconstruction
@@ -22,7 +23,7 @@ import math
 import queue
 import threading
 import time
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -40,6 +41,7 @@ from vasa_core.errors import BadOption
 from vasa_core.refinement import FaceNetworks, Seen, bounded, composed, found_at, shares
 from vasa_core.sight import CANONICAL_CM, FINE_PX
 from vasa_core.train.pairs import Pairs, load_pairs
+from vasa_core.train.together import ALONE, CPU, GPU, Together, joined
 
 WINDOWS_PX = (160, 192)
 """Training sees windows of this size, larger ones once the discriminator joins: more pictures a second."""
@@ -202,10 +204,10 @@ def moved(batch: Batch, device: str) -> Batch:
 class Feeder:
     """Batches made in threads ahead of the training; files that appear while it runs are found."""
 
-    def __init__(self, folder: Path, recipe: Recipe, threads: int = 1, ahead: int = 6) -> None:
+    def __init__(self, folder: Path, recipe: Recipe, threads: int = 1, ahead: int = 6, first: int = 0) -> None:
         self.folder, self.recipe, self.window_px = folder, recipe, WINDOWS_PX[0]
         self.ready: queue.Queue[Batch] = queue.Queue(ahead)
-        for number in range(threads):
+        for number in range(first, first + threads):  # each draws differently, in other processes too
             threading.Thread(target=self._fill, args=(number,), daemon=True).start()
 
     def _fill(self, number: int) -> None:
@@ -321,16 +323,16 @@ def frame_of(networks: FaceNetworks, batch: Batch, recipe: Recipe) -> tuple[Tens
 class Trainer:
     """Networks, their running average, discriminator and optimisers."""
 
-    def __init__(self, recipe: Recipe, device: str = "cpu") -> None:
+    def __init__(self, recipe: Recipe, device: str = CPU, together: Together = ALONE) -> None:
         torch.manual_seed(recipe.seed)
-        self.recipe, self.device = recipe, device
+        self.recipe, self.device, self.together = recipe, device, together
         self.networks = FaceNetworks().to(device)
         self.networks.refinement.to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.networks).requires_grad_(False)
         self.judge = Discriminator().to(device, memory_format=torch.channels_last)
         self.optimiser = torch.optim.AdamW(self.networks.parameters(), lr=6e-4, betas=(0.9, 0.99), weight_decay=1e-4)
         self.judge_optimiser = torch.optim.AdamW(self.judge.parameters(), lr=4e-4, betas=(0.5, 0.99))
-        self.generator = torch.Generator().manual_seed(recipe.seed)
+        self.generator = torch.Generator().manual_seed(recipe.seed + together.rank)
         self.steps, self.seconds = 0, 0.0
         self.sums: dict[str, float] = {}
 
@@ -353,6 +355,7 @@ class Trainer:
         loss = sum(terms.values())
         self.optimiser.zero_grad()
         loss.backward()
+        self.together.average(self.networks)
         norm = nn.utils.clip_grad_norm_(self.networks.parameters(), 0.5)
         if torch.isfinite(norm):
             self.optimiser.step()
@@ -360,7 +363,7 @@ class Trainer:
         for name, value in {**terms, "warp alone": (batch.warped - batch.truth).abs().mean()}.items():
             self.sums[name] = self.sums.get(name, 0.0) + float(value.detach())
         self.steps += 1
-        self.seconds += time.perf_counter() - start
+        self.seconds = self.together.agreed(self.seconds + time.perf_counter() - start)
 
     def _terms(self, frame: Tensor, lit: Tensor, painted: Tensor, share: Tensor, batch: Batch) -> dict[str, Tensor]:
         weight, truth = weight_of(batch), batch.truth
@@ -384,6 +387,7 @@ class Trainer:
         hinge = F.relu(1 - real).mean() + F.relu(1 + fake).mean()
         self.judge_optimiser.zero_grad()
         hinge.backward()
+        self.together.average(self.judge)
         self.judge_optimiser.step()
         self.judge.requires_grad_(False)
         with torch.autocast(frame.device.type, torch.bfloat16):
@@ -497,25 +501,34 @@ def train(
     out: Path,
     recipe: Recipe,
     save_every_s: float = 300.0,
-    device: str = "cpu",
+    device: str = CPU,
     threads: int = 1,
+    together: Together = ALONE,
 ) -> None:
-    """Trains for the recipe's minutes of work, saving and judging now and then."""
+    """Trains for the recipe's minutes of work, saving and judging now and then.
+
+    Of processes together each draws its share of a batch itself; the first saves and judges.
+    """
     if not any(pairs.glob("*.npz")):
         raise BadOption(f"{pairs} holds no training pairs: make them with python -m vasa_core.train.pairs.")
     out.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(recipe, device)
+    trainer = Trainer(recipe, device, together)
     trainer.resume(out)
-    feed = Feeder(pairs, recipe, threads)
+    share = replace(recipe, portraits=together.share(recipe.portraits))
+    feed = Feeder(pairs, share, threads, first=together.rank * threads)
     saved, counted = trainer.seconds, trainer.steps
-    with tqdm(total=100.0, initial=100 * min(trainer.progress, 1), unit="%", mininterval=20) as bar:
+    with tqdm(
+        total=100.0, initial=100 * min(trainer.progress, 1), unit="%", mininterval=20, disable=not together.leads
+    ) as bar:
         while trainer.progress < 1:
             feed.window_px = WINDOWS_PX[trainer.progress > recipe.adversarial_from]
             trainer.step(feed())
             bar.update(max(0.0, 100 * min(trainer.progress, 1) - bar.n))
             if trainer.seconds - saved > save_every_s or trainer.progress >= 1:
-                trainer.save(out)
-                log(out, trainer, held, trainer.steps - counted)
+                trainer.sums = together.mean(trainer.sums)
+                if together.leads:
+                    trainer.save(out)
+                    log(out, trainer, held, trainer.steps - counted)
                 saved, counted, trainer.sums = trainer.seconds, trainer.steps, {}
 
 
@@ -556,8 +569,10 @@ def main(arguments: list[str] | None = None) -> None:
         augmentation=options.augmentation,
         detail=options.detail,
     )
-    device, feeders = ("cuda", 8) if options.preset == "gpu" else ("cpu", 1)
-    train(options.pairs, options.held, options.out, recipe, device=device, threads=feeders)
+    device, feeders = (GPU, 8) if options.preset == "gpu" else (CPU, 1)
+    together = joined(device)
+    train(options.pairs, options.held, options.out, recipe, device=together.device, threads=feeders, together=together)
+    together.part()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Trains the motion transformer on synthetic performances, and measures what it generates on unseen speakers.
 
     python -m vasa_core.train.motion --out runs/motion --minutes 60
+    torchrun --nproc-per-node 8 -m vasa_core.train.motion --size base --device cuda --batch 512    # several together
 
 The loss asks for the clean window X^0 (paper Eq. 1), for its velocity, and for what it does to the lips and lids of the
 surface: without their own weight lips drown among 56 channels (Ditto's ablation loses all sync without such weights).
@@ -40,6 +41,7 @@ from vasa_core.train.takes import (
     performed,
     random_windows,
 )
+from vasa_core.train.together import ALONE, CPU, GPU, Together, joined
 from vasa_core.wav2vec import Wav2VecEncoder, load_wav2vec
 from vasa_core.world import performer, voices
 from vasa_core.world.measures import BROWS
@@ -127,29 +129,35 @@ def motion_loss(
     readout: LipsAndLids,
     weights: Weights,
     generator: torch.Generator,
+    together: Together = ALONE,
 ) -> dict[str, Tensor]:
-    """The parts of the loss at random times; small noise counts more, or the last polish would never be learned."""
-    standard = model.standardised(clean)
+    """The parts of the loss at random times; small noise counts more, or the last polish would never be learned.
+
+    Processes that train together draw all times and noise alike, and compute the loss of their share of the batch.
+    """
     time_ = torch.rand(len(clean), generator=generator)
-    noise = torch.randn(standard.shape, generator=generator)
-    with torch.autocast("cpu", torch.bfloat16):
+    noise = together.mine(torch.randn(clean.shape, generator=generator))
+    importance = 1 / (cosine(time_)[1] ** 2 + 0.05)
+    importance = together.mine((importance / importance.mean())[:, None, None])
+    time_, clean, conditions = together.mine(time_), together.mine(clean), together.mine(conditions)
+    standard = model.standardised(clean)
+    with torch.autocast(standard.device.type, torch.bfloat16):
         guess = model(noised(standard, noise, time_), time_, conditions)
     error = guess.float() - standard
-    importance = 1 / (cosine(time_)[1] ** 2 + 0.05)
-    importance = (importance / importance.mean())[:, None, None]
     known = conditions.present[:, CONDITIONS.index("past"), None, None]
     step = torch.cat(
         [weights.border**0.5 * error[:, :1] * known, error[:, 1:] - error[:, :-1]], dim=1
     )  # the past is exact
     code = error[..., CODE] * model.std[CODE]
     care = carefulness(model)
-    head = error[..., :POSE].square().mean() + weights.velocity * step[..., :POSE].square().mean(-1, keepdim=True)
+    head_step = importance * step[..., :POSE].square()
+    head = error[..., :POSE].square().mean() + weights.velocity * head_step.mean()
     return {
         "plain": (importance * care * error.square()).mean(),
         "velocity": weights.velocity * (importance * care * step.square()).mean(),
-        "head": weights.head * (importance * head).mean(),
+        "head": weights.head * head,
         **{
-            name: getattr(weights, name) * (importance * (code @ matrix).square()).sum(-1).mean()
+            name: getattr(weights, name) * (importance * (code @ matrix.to(code.device)).square()).sum(-1).mean()
             for name, matrix in (("lips", readout.for_lips), ("lids", readout.for_lids), ("brows", readout.for_brows))
         },
     }
@@ -176,8 +184,11 @@ class Run:
     folder: Path
     steps: int = 0
     minutes: float = 0.0
+    together: Together = ALONE
 
     def save(self) -> None:
+        if not self.together.leads:
+            return
         state = {
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
@@ -191,29 +202,32 @@ class Run:
         save_motion_model(self.average, self.folder / "motion.safetensors")
 
     def resume(self) -> None:
-        state = torch.load(self.folder / "state.pt", weights_only=True)
+        state = torch.load(self.folder / "state.pt", weights_only=True, map_location=self.together.device)
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.steps, self.minutes = state["steps"], state["minutes"]
 
     def log(self, **entry: object) -> None:
+        if not self.together.leads:
+            return
         line = {"steps": self.steps, "minutes": round(self.minutes, 2), **entry}
         with (self.folder / "log.jsonl").open("a") as file:
             file.write(json.dumps(line) + "\n")
         print(json.dumps(line), flush=True)
 
 
-def started(config: MotionConfig, takes: Takes, folder: Path) -> Run:
+def started(config: MotionConfig, takes: Takes, folder: Path, together: Together = ALONE) -> Run:
     """A fresh run, or the one stored in the folder."""
     model, average = MotionTransformer(config), MotionTransformer(config)
     model.mean.copy_(takes.motion.float().mean(0))
     model.std.copy_(takes.motion.float().std(0).clamp(min=1e-3))
     average.load_state_dict(model.state_dict())
     average.requires_grad_(False).eval()
+    model, average = model.to(together.device), average.to(together.device)
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.98), weight_decay=0.01)
     folder.mkdir(parents=True, exist_ok=True)
-    run = Run(model, average, optimiser, folder)
+    run = Run(model, average, optimiser, folder, together=together)
     if (folder / "state.pt").is_file():
         run.resume()
     return run
@@ -232,26 +246,41 @@ def train(run: Run, takes: Takes, readout: LipsAndLids, minutes: float, batch: i
     sums: dict[str, float] = {}
     logged, logged_steps = run.minutes, run.steps
     while run.minutes < minutes:
-        for group in run.optimiser.param_groups:
-            group["lr"] = learning_rate(run, minutes)
         clean, conditions = random_windows(takes, batch, config.window, config.past, generator)
-        parts = motion_loss(run.model, clean, with_dropout(conditions, generator), readout, Weights(), generator)
-        run.optimiser.zero_grad(set_to_none=True)
-        sum(parts.values()).backward()
-        torch.nn.utils.clip_grad_norm_(run.model.parameters(), 1.0)
-        run.optimiser.step()
-        run.steps += 1
-        follow(run.average, run.model, min(0.999, 1 - 10 / (10 + run.steps)))
-        run.minutes = before + (time.monotonic() - begun) / 60
+        parts = step(run, clean, conditions, readout, generator, learning_rate(run, minutes))
+        run.minutes = run.together.agreed(before + (time.monotonic() - begun) / 60)
         for name, part in parts.items():
             sums[name] = sums.get(name, 0.0) + part.item()
         if run.minutes - logged >= 1:
-            count = run.steps - logged_steps
+            count, sums = run.steps - logged_steps, run.together.mean(sums)
             run.log(**{name: round(total / count, 4) for name, total in sums.items()}, steps_per_s=round(count / 60, 2))
             if int(run.minutes) % 2 == 0:
                 run.save()
             sums, logged, logged_steps = {}, run.minutes, run.steps
     run.save()
+
+
+def step(
+    run: Run,
+    clean: Float[Tensor, "batch window motion=56"],
+    conditions: Conditions,
+    readout: LipsAndLids,
+    generator: torch.Generator,
+    rate: float,
+) -> dict[str, Tensor]:
+    """One batch forward and back, at this learning rate; the parts of its loss."""
+    for group in run.optimiser.param_groups:
+        group["lr"] = rate
+    conditions = with_dropout(conditions, generator)
+    parts = motion_loss(run.model, clean, conditions, readout, Weights(), generator, run.together)
+    run.optimiser.zero_grad(set_to_none=True)
+    sum(parts.values()).backward()
+    run.together.average(run.model)
+    torch.nn.utils.clip_grad_norm_(run.model.parameters(), 1.0)
+    run.optimiser.step()
+    run.steps += 1
+    follow(run.average, run.model, min(0.999, 1 - 10 / (10 + run.steps)))
+    return parts
 
 
 @torch.no_grad()
@@ -393,22 +422,33 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--ways", type=int, default=2, help="performances of each take")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--size", choices=SIZES, default="fast", help="base is the paper's: for a graphics card")
+    parser.add_argument("--device", choices=(CPU, GPU), default=CPU)
     parser.add_argument("--judged", type=int, default=12, help="held-out takes in the report")
     chosen = parser.parse_args(arguments)
+    together = joined(chosen.device)
     encoder, surface = ear(chosen.encoder), load_surface(chosen.surface)
     training, judged = split_scripts(chosen.utterances, chosen.seed)
-    takes = prepared(chosen, training, encoder, surface)
+    with together.one_first():
+        takes = prepared(chosen, training, encoder, surface)
     torch.manual_seed(chosen.seed)
     config = MotionConfig(audio_features=takes.features.shape[1], **SIZES[chosen.size])
-    run = started(config, takes, chosen.out)
+    run = started(config, takes, chosen.out, together)
     run.log(
         hours=round(takes.hours(), 2),
         performances=len(takes.lengths),
         weights=sum(p.numel() for p in run.model.parameters()),
     )
     train(run, takes, LipsAndLids(surface), chosen.minutes, chosen.batch, chosen.seed)
-    figures = report(run.average, encoder, judged[: chosen.judged], surface, Controls())
-    (chosen.out / "report.json").write_text(json.dumps(figures, indent=1))
+    if together.leads:
+        _reported(run, encoder, surface, judged[: chosen.judged], chosen.out)
+    together.part()
+
+
+def _reported(
+    run: Run, encoder: SpeechEncoder | Wav2VecEncoder, surface: Surface, judged: list[Script], folder: Path
+) -> None:
+    figures = report(run.average.to(CPU), encoder, judged, surface, Controls())
+    (folder / "report.json").write_text(json.dumps(figures, indent=1))
     run.log(report=figures)
 
 
