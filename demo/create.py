@@ -216,7 +216,8 @@ def _attention() -> dict[str, gr.components.Component]:
     with gr.Row():
         yaw = gr.Slider(-35, 35, 0, step=1, label="Looks left or right (°)", buttons=[])
         pitch = gr.Slider(-25, 25, 0, step=1, label="Looks up or down (°)", buttons=[])
-    return {"gaze_yaw": yaw, "gaze_pitch": pitch}
+    listening = gr.Checkbox(False, label="Only listens: the voice is somebody else's, lips stay closed")
+    return {"gaze_yaw": yaw, "gaze_pitch": pitch, "listening": listening}
 
 
 def _head() -> dict[str, gr.components.Component]:
@@ -258,7 +259,7 @@ def _fine() -> dict[str, gr.components.Component]:
 
 CONTROLS = (
     "gaze_yaw", "gaze_pitch", "head_distance", "emotion", "emotion_intensity", "guidance_audio", "guidance_gaze",
-    "steps", "energy", "blink_rate", "pose_yaw", "pose_pitch", "pose_roll",
+    "steps", "energy", "blink_rate", "pose_yaw", "pose_pitch", "pose_roll", "listening",
 )  # fmt: skip
 
 

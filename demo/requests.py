@@ -126,6 +126,9 @@ def controls_from(wishes: Wishes) -> Controls:
             _check_number(name.replace("_", " "), value, -1e6, 1e6)
         elif not isinstance(value, str) or not WORD.fullmatch(value):
             raise BadOption("The emotion is one word.")
+    if "listening" in left:
+        _check_number("listening", left["listening"], 0, 1)
+        fields["listening"] = bool(left.pop("listening"))
     numbers = {name: int(v) if name == "steps" else float(v) for name, v in left.items() if name != "emotion"}
     return Controls(**fields, **left | numbers)
 

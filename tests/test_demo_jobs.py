@@ -209,6 +209,12 @@ def test_controls_arrive_in_radians():
     assert (controls.emotion, controls.blink_rate) == ("happy", 2)
 
 
+def test_who_only_listens_is_asked_for_by_a_tick():
+    assert controls_from({"listening": 1.0}).listening is True and controls_from({"listening": 0.0}).listening is False
+    with pytest.raises(BadOption, match="listening must be a number between 0 and 1"):
+        controls_from({"listening": 7.0})
+
+
 # ---- the device with its real worker --------------------------------------------------------------------------------
 
 
