@@ -18,7 +18,7 @@ ORDER = """
     errors clock latents assets ledger ahead cluster geometry
     pictures audio landmarks surface clay diffusion
     footage encoders speech wav2vec controls options motion sampler resting blinks
-    portrait following contact eyes mouth sight refinement blending eightbit mending attention trailing warping decoder origins
+    portrait plates following contact eyes mouth sight refinement blending eightbit mending attention trailing warping decoder origins
     closeup driving render swift stream
     trust trust.chain trust.schema trust.store trust.audit trust.accounts trust.consent
     trust.likeness trust.phrase trust.evidence trust.capture trust.shelf trust.registry

@@ -18,7 +18,7 @@ from vasa_core.blending import drawn_in
 from vasa_core.mending import MOVED, Mending, Said
 from vasa_core.sight import MOVED_PX, Sight
 
-Begun = tuple[UInt8[np.ndarray, "512 512 3"], Sight]
+Begun = tuple[UInt8[np.ndarray, "size size 3"], Sight]
 
 NEAR_DB = 42.0
 """PSNR foretold for the whole picture and for the mouth, that a frame between two others must reach."""
@@ -36,7 +36,7 @@ class Attention:
         self.mending = mending
         self.contrast = contrast(mending.crop)
 
-    def frames(self, begun: Iterable[Begun | None]) -> Iterator[UInt8[np.ndarray, "512 512 3"]]:
+    def frames(self, begun: Iterable[Begun | None]) -> Iterator[UInt8[np.ndarray, "size size 3"]]:
         """The mended frames. None among what was begun says that the next will be long in coming, so that none waits
         for it."""
         asked: Said | None = None
@@ -58,7 +58,7 @@ class Attention:
         if waiting:
             yield self.mending(*waiting)
 
-    def _between(self, before: Said, one: Begun, after: Said) -> UInt8[np.ndarray, "512 512 3"]:
+    def _between(self, before: Said, one: Begun, after: Said) -> UInt8[np.ndarray, "size size 3"]:
         warped, sight = one
         if min(foretold_db(before.sight, sight, after.sight, self.contrast)) < NEAR_DB:
             return self.mending(warped, sight)

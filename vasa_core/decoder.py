@@ -22,6 +22,7 @@ from vasa_core.landmarks import CROP_PX
 from vasa_core.latents import DYNAMICS, EXPRESSION, POSE
 from vasa_core.mending import Mending, lifted
 from vasa_core.mouth import draw_mouth, inner_cheeks, mouth_light, seat_cavity
+from vasa_core.plates import at_size, plates_of
 from vasa_core.portrait import RIM_REACH_SHARE, SHEET_CELLS, Portrait, volume_index
 from vasa_core.refinement import FaceNetworks
 from vasa_core.sight import CANONICAL_CM, Mesh, Sight, coarse_planes, depth_seen, fine_planes
@@ -100,18 +101,23 @@ class Pose:
 class Warp:
     """The portrait's own pixels where a pose carries them, over the background, and what is known of each pixel."""
 
-    picture: UInt8[np.ndarray, "512 512 3"]
-    alpha: Float[np.ndarray, "512 512"]
-    backward: Float[np.ndarray, "512 512 2"]
-    face: Float[np.ndarray, "512 512 2"]
+    picture: UInt8[np.ndarray, "size size 3"]
+    alpha: Float[np.ndarray, "size size"]
+    backward: Float[np.ndarray, "size size 2"]
+    face: Float[np.ndarray, "size size 2"]
     """How much the face wins over the sheet, and how well the portrait shows this skin."""
 
 
 class Decoder:
     """Holds what one portrait needs for every frame; `frame` is a pure function of the motion."""
 
-    def __init__(self, portrait: Portrait, surface: Surface, networks: FaceNetworks | None = None) -> None:
-        """Without `networks` frames are made of the portrait's own pixels alone: what refinement is measured by."""
+    def __init__(
+        self, portrait: Portrait, surface: Surface, networks: FaceNetworks | None = None, size: int = CROP_PX
+    ) -> None:
+        """Without `networks` frames are made of the portrait's own pixels alone: what refinement is measured by.
+
+        `size` is CROP_PX or `plates.LARGE_PX`: the same geometry and the network's same word, with more pixels.
+        """
         self.portrait, self.surface, self.camera = portrait, surface, portrait.camera
         self.face = surface.parts["face"]
         source = surface.vertices(portrait.identity_code, portrait.facial_dynamics)
@@ -126,20 +132,23 @@ class Decoder:
         self._face_attributes(source)
         self._sheet_attributes()
         self.light = mouth_light(portrait.crop, portrait.landmarks)
-        at = self.source_px
-        self.eyes = [lift_eye(portrait.crop, portrait.landmarks, at[loop], k) for k, loop in enumerate(self.lid_loops)]
+        self.plates = plates = plates_of(portrait, size)
+        self.zoom = plates.zoom
+        at, seen = (at_size(points, self.zoom) for points in (self.source_px, portrait.landmarks))
+        self.drawn_from = at, at_size(self.sheet_px, self.zoom)
+        self.eyes = [lift_eye(plates.crop, seen, at[loop], k) for k, loop in enumerate(self.lid_loops)]
         self.lids_open_px = [max(float((at[lower] - at[upper])[:, 1].sum()), 1.0) for upper, lower in self.lid_paths]
-        self.lids = [lift_lid(portrait.crop, portrait.landmarks, at[loop], k) for k, loop in enumerate(self.lid_loops)]
-        self.lashes = lash_colours(portrait.crop, [at[upper] for upper, _ in self.lid_paths])
-        self.person_pixels = packed(unmixed(portrait.crop, portrait.background, portrait.matte), portrait.matte)
-        self.near_person = near_person(portrait.matte)
+        self.lids = [lift_lid(plates.crop, seen, at[loop], k) for k, loop in enumerate(self.lid_loops)]
+        self.lashes = lash_colours(plates.crop, [at[upper] for upper, _ in self.lid_paths])
+        self.person_pixels = packed(unmixed(plates.crop, plates.background, plates.matte), plates.matte)
+        self.near_person = near_person(plates.matte)
         self.volume_from_cm = index_from_cm()
         if networks and not len(portrait.appearance_volume):
             self.portrait = portrait = replace(portrait, appearance_volume=lifted(portrait, self._depth(), networks))
-        self.mending = Mending(portrait, networks) if networks else None
+        self.mending = Mending(portrait, networks, plates.crop) if networks else None
         if self.mending and networks and networks.eight_bit and not len(portrait.activation_ranges):
             self.portrait = portrait = replace(portrait, activation_ranges=self._ranges(self.mending))
-            self.mending = Mending(portrait, networks)
+            self.mending = Mending(portrait, networks, plates.crop)
 
     # --- made once ----------------------------------------------------------------------------------------------------
 
@@ -206,8 +215,8 @@ class Decoder:
         head_pose: Float[np.ndarray, " pose=6"],
         facial_dynamics: Float[np.ndarray, " dynamics=50"],
         trailing: Float[np.ndarray, " pose=6"] | None = None,
-    ) -> UInt8[np.ndarray, "512 512 3"]:
-        """The 512-pixel frame under this motion, relative to the portrait's own pose and resting face.
+    ) -> UInt8[np.ndarray, "size size 3"]:
+        """The frame under this motion, relative to the portrait's own pose and resting face.
 
         `trailing` is the pose that hair and shoulders have reached (`trailing.Trail`); by default the head's.
         """
@@ -218,13 +227,15 @@ class Decoder:
         head_pose: Float[np.ndarray, " pose=6"],
         facial_dynamics: Float[np.ndarray, " dynamics=50"],
         trailing: Float[np.ndarray, " pose=6"] | None = None,
-    ) -> tuple[UInt8[np.ndarray, "512 512 3"], Sight | None]:
+    ) -> tuple[UInt8[np.ndarray, "size size 3"], Sight | None]:
         """The geometry's half of a frame: the bare warp, and what the network wants to know about it."""
         pose = self.pose(head_pose, facial_dynamics, trailing)
         warp = self.warped(pose)
         return warp.picture, self.sight(pose, warp) if self.mending else None
 
-    def finished(self, begun: tuple[UInt8[np.ndarray, "512 512 3"], Sight | None]) -> UInt8[np.ndarray, "512 512 3"]:
+    def finished(
+        self, begun: tuple[UInt8[np.ndarray, "size size 3"], Sight | None]
+    ) -> UInt8[np.ndarray, "size size 3"]:
         """The network's half: the frame of what was begun."""
         warped, sight = begun
         return self.mending(warped, sight) if self.mending and sight else warped
@@ -250,13 +261,14 @@ class Decoder:
 
     def warped(self, pose: Pose) -> Warp:
         """The frame made of the portrait's own pixels alone, mouth and eyes drawn into it."""
-        warp = self._pixels(pose.projected, pose.sheet, self._trusted(pose.head_pose))
-        frame, projected = warp.picture, pose.projected
+        projected = at_size(pose.projected, self.zoom)
+        warp = self._pixels(projected, at_size(pose.sheet, self.zoom), self._trusted(pose.head_pose))
+        frame = warp.picture
         lips = self.mouth_opening(projected)
-        cheeks = self._seen(inner_cheeks(pose.canonical[self.lips]), pose.head_pose)
+        cheeks = at_size(self._seen(inner_cheeks(pose.canonical[self.lips]), pose.head_pose), self.zoom)
         draw_mouth(frame, self.surface, self.light, pose.canonical, pose.posed, projected, lips, cheeks)
         gaze = pose.facial_dynamics[EXPRESSION:]
-        shift = gaze_shift_px(gaze, self.portrait.rotation, self.camera.scale_px)
+        shift = gaze_shift_px(gaze, self.portrait.rotation, self.camera.scale_px * self.zoom)
         for k, (paths, opened) in enumerate(zip(self.lid_paths, self.eye_openings(projected), strict=True)):
             upper, lower = (projected[path, :2] for path in paths)
             shut = min(max(1 - float((lower - upper)[:, 1].sum()) / self.lids_open_px[k], 0.0), 1.0)
@@ -339,6 +351,7 @@ class Decoder:
         into view, so an unmoved silhouette stays the portrait's own."""
         turned_in = (self.source_normals @ rotation(head_pose[:3])[2] - self.source_normals[:, 2]) / TURNED_IN
         attributes = self.face_attributes.copy()
+        attributes[:, :2] = self.drawn_from[0]
         attributes[:, 3] = 1 - (1 - attributes[:, 3]) * np.clip(turned_in, 0, 1)
         return attributes
 
@@ -346,9 +359,9 @@ class Decoder:
         """The portrait's pixels through the backward map, hidden skin from the appearance volume, over the
         background."""
         portrait = self.portrait
-        size = CROP_PX
+        size = self.plates.crop.shape[0]
         backward = np.full((size, size, 2), -1e4, np.float32)
-        rasterise(sheet_px, self.sheet_triangles, self.sheet_px, empty_depth(size, size), backward)
+        rasterise(sheet_px, self.sheet_triangles, self.drawn_from[1], empty_depth(size, size), backward)
         points = face_px[self.face].copy()
         low = np.clip(np.floor(points[:, :2].min(0)).astype(int), 0, size - 1)
         high = np.clip(np.ceil(points[:, :2].max(0)).astype(int) + 1, low + 1, size)
@@ -358,7 +371,7 @@ class Decoder:
         rasterise(points, self.triangles, attributes, empty_depth(*face.shape[:2]), face)
         backward[region] += face[..., 2:3] * (face[..., :2] - backward[region])
         picture, alpha = np.empty((size, size, 3), np.uint8), np.empty((size, size), np.float32)
-        look_up(self.person_pixels, self.near_person, portrait.background, backward, picture, alpha)
+        look_up(self.person_pixels, self.near_person, self.plates.background, backward, picture, alpha)
         if self.hidden_exists:
             show_hidden(face, portrait.colour_volume, *self.volume_from_cm, alpha[region], picture[region])
         known = np.zeros((size, size, 2), np.float32)
@@ -369,8 +382,8 @@ class Decoder:
         """Which portrait pixel lies at a frame pixel of this eye: the affine map of the eyeball's front."""
         centre = self.rest[self.surface.parts["eyes"]][eye] + np.array([0, 0, 1.2], np.float32)
         corners = self.portrait.posed(centre + np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]], np.float32))
-        source = self.camera.project(corners)[:, :2]
-        target = self.camera.project(self._moved(corners, head_pose))[:, :2]
+        source = at_size(self.camera.project(corners)[:, :2], self.zoom)
+        target = at_size(self.camera.project(self._moved(corners, head_pose))[:, :2], self.zoom)
         return cv2.getAffineTransform(target.astype(np.float32), source.astype(np.float32)).astype(np.float32)
 
 
@@ -386,10 +399,10 @@ def index_from_cm() -> tuple[Float[np.ndarray, " 3"], Float[np.ndarray, " 3"]]:
 
 
 def unmixed(
-    crop: UInt8[np.ndarray, "512 512 3"],
-    background: UInt8[np.ndarray, "512 512 3"],
-    matte: Float[np.ndarray, "512 512"],
-) -> UInt8[np.ndarray, "512 512 3"]:
+    crop: UInt8[np.ndarray, "size size 3"],
+    background: UInt8[np.ndarray, "size size 3"],
+    matte: Float[np.ndarray, "size size"],
+) -> UInt8[np.ndarray, "size size 3"]:
     """The person's own colours: what, laid over the background by the matte, gives the crop back (C = aF + (1-a)B)."""
     alpha = matte[..., None]
     own = (crop - (1 - alpha) * background) / np.maximum(alpha, 0.02)

@@ -66,7 +66,7 @@ class LidPlate:
 
 
 def lift_eye(
-    crop: UInt8[np.ndarray, "512 512 3"],
+    crop: UInt8[np.ndarray, "size size 3"],
     landmarks: Float[np.ndarray, "478 2"],
     contour: Float[np.ndarray, "n 2"],
     eye: int,
@@ -172,7 +172,7 @@ def draw_eye(
 
 
 def lift_lid(
-    crop: UInt8[np.ndarray, "512 512 3"],
+    crop: UInt8[np.ndarray, "size size 3"],
     landmarks: Float[np.ndarray, "478 2"],
     contour: Float[np.ndarray, "n 2"],
     eye: int,
@@ -211,7 +211,7 @@ def _grain(crop: np.ndarray, window: Sequence[int], down: int) -> np.ndarray:
 
 
 def lash_colours(
-    crop: UInt8[np.ndarray, "512 512 3"], edges: list[Float[np.ndarray, "n 2"]]
+    crop: UInt8[np.ndarray, "size size 3"], edges: list[Float[np.ndarray, "n 2"]]
 ) -> Float[np.ndarray, "2 3"]:
     """The dark line along each upper lid's edge, as the portrait shows it."""
     colours = []

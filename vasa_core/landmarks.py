@@ -198,7 +198,7 @@ def crop_transform(face: np.ndarray, width: int, height: int) -> np.ndarray:
     return np.concatenate([np.eye(2) * scale, (CROP_PX / 2 - centre * scale)[:, None]], 1)
 
 
-def cut(picture: np.ndarray, transform: np.ndarray) -> np.ndarray:
+def cut(picture: np.ndarray, transform: np.ndarray, size: int = CROP_PX) -> np.ndarray:
     """The crop; where it leaves the picture, the picture continues mirrored and softened, never as streaks."""
     shrink = transform[0, 0] < 1
     flags = cv2.INTER_AREA if shrink else cv2.INTER_CUBIC
@@ -208,11 +208,12 @@ def cut(picture: np.ndarray, transform: np.ndarray) -> np.ndarray:
         shift = np.array([[1, 0, transform[0, 2]], [0, 1, transform[1, 2]]])
     else:
         shift = transform
-    cut = cv2.warpAffine(picture, shift, (CROP_PX, CROP_PX), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
-    inside = cv2.warpAffine(np.ones(picture.shape[:2], np.float32), shift, (CROP_PX, CROP_PX), flags=cv2.INTER_LINEAR)
+    cut = cv2.warpAffine(picture, shift, (size, size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+    inside = cv2.warpAffine(np.ones(picture.shape[:2], np.float32), shift, (size, size), flags=cv2.INTER_LINEAR)
     if inside.min() > 0.5:
         return cut
     distance = cv2.distanceTransform((inside < 0.999).astype(np.uint8), cv2.DIST_L2, 5)
-    soft = cv2.GaussianBlur(cut, (0, 0), 12)
-    mix = np.clip(distance / 24, 0, 1)[..., None]
+    wide = 12 * size / CROP_PX
+    soft = cv2.GaussianBlur(cut, (0, 0), wide)
+    mix = np.clip(distance / (2 * wide), 0, 1)[..., None]
     return (cut * (1 - mix) + soft * mix).astype(np.uint8)

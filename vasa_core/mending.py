@@ -33,6 +33,7 @@ from vasa_core.blending import (
     told_of_portrait,
 )
 from vasa_core.eightbit import EightBit, ranges_of
+from vasa_core.landmarks import CROP_PX
 from vasa_core.portrait import Portrait
 from vasa_core.refinement import FaceNetworks, Seen
 from vasa_core.sight import FINE_PX, MOVED_PX, Sight
@@ -41,6 +42,8 @@ CANONICAL = slice(2, 5)
 """The coarse planes that hold the canonical place."""
 
 MOVED = slice(0, 2)
+FLOW = slice(0, 2)
+"""The planes of LIGHT that are lengths, in pixels of the crop."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,10 +60,16 @@ class Said:
 class Mending:
     """What one portrait needs for every frame: its own planes and its appearance volume."""
 
-    def __init__(self, portrait: Portrait, networks: FaceNetworks) -> None:
-        """The portrait must have its appearance volume (`decoder.with_appearance`); with its activation ranges the
-        network counts in 8 bits, where `networks` may."""
+    def __init__(
+        self, portrait: Portrait, networks: FaceNetworks, unmoved: UInt8[np.ndarray, "size size 3"] | None = None
+    ) -> None:
+        """`unmoved` is the portrait's crop at the size of the frames.
+
+        The portrait must have its appearance volume (`decoder.with_appearance`); with its activation ranges the
+        network counts in 8 bits, where `networks` may.
+        """
         self.crop = portrait.crop
+        self.unmoved = portrait.crop if unmoved is None else unmoved
         self.network = networks.refinement
         in_eight = networks.eight_bit and len(portrait.activation_ranges)
         self.heads = EightBit(self.network, portrait.activation_ranges).heads if in_eight else self._heads
@@ -68,11 +77,11 @@ class Mending:
         self.head = head_within(portrait.matte)
         self.volume = np.ascontiguousarray(np.moveaxis(portrait.appearance_volume, 0, -1))
 
-    def __call__(self, warped: UInt8[np.ndarray, "512 512 3"], sight: Sight) -> UInt8[np.ndarray, "512 512 3"]:
+    def __call__(self, warped: UInt8[np.ndarray, "size size 3"], sight: Sight) -> UInt8[np.ndarray, "size size 3"]:
         """The frame, mended; the network is asked."""
         return self.frame(warped, self.asked(warped, sight))
 
-    def asked(self, warped: UInt8[np.ndarray, "512 512 3"], sight: Sight) -> Said:
+    def asked(self, warped: UInt8[np.ndarray, "size size 3"], sight: Sight) -> Said:
         """What the network says of this frame."""
         fine_said, coarse_said = self.heads(self.told_of(warped, sight))
         blend = np.empty((len(BLEND), FINE_PX, FINE_PX), np.float32)
@@ -81,8 +90,10 @@ class Mending:
         within, light_within = self._bounds(sight)
         return Said(sight=sight, blend=blend, within=within, light=light, light_within=light_within)
 
-    def told_of(self, warped: UInt8[np.ndarray, "512 512 3"], sight: Sight) -> Float[np.ndarray, "high wide told"]:
+    def told_of(self, warped: UInt8[np.ndarray, "size size 3"], sight: Sight) -> Float[np.ndarray, "high wide told"]:
         """What the network is told of this frame; the next one is written over it."""
+        if warped.shape[0] != CROP_PX:
+            warped = cv2.resize(warped, (CROP_PX, CROP_PX), interpolation=cv2.INTER_AREA)
         tell(warped, sight.fine, sight.coarse, self.told)
         find(self.volume, sight.coarse[CANONICAL], *UNIT_FROM_TENTH, self.told)
         return self.told
@@ -108,11 +119,12 @@ class Mending:
         meet(*then, *later, light_now, LIGHT_FIRST, *planes[2:])
         return Said(sight=sight, blend=planes[0], within=planes[1], light=planes[2], light_within=planes[3])
 
-    def frame(self, warped: UInt8[np.ndarray, "512 512 3"], said: Said) -> UInt8[np.ndarray, "512 512 3"]:
+    def frame(self, warped: UInt8[np.ndarray, "size size 3"], said: Said) -> UInt8[np.ndarray, "size size 3"]:
         """The frame put together as was said."""
         blend, light, out = np.empty_like(said.blend), np.empty_like(said.light), np.empty_like(warped)
         apply(said.blend, said.within, said.light, said.light_within, blend, light)
-        put_together(warped, self.crop, blend, light, out)
+        light[FLOW] *= warped.shape[0] / CROP_PX
+        put_together(warped, self.unmoved, blend, light, out)
         return out
 
     def _bounds(self, sight: Sight) -> tuple[Float[np.ndarray, "two=2 256 256"], Float[np.ndarray, "two=2 64 64"]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from typing import cast
@@ -16,12 +17,16 @@ from vasa_core.clock import FRAME_RATE_HZ
 from vasa_core.decoder import Decoder
 from vasa_core.landmarks import CROP_PX
 from vasa_core.latents import Motion
+from vasa_core.plates import LARGE_PX
 from vasa_core.portrait import Portrait
 from vasa_core.refinement import FaceNetworks
 from vasa_core.surface import Surface
 from vasa_core.trailing import Trail
 
 Wanted = tuple[Float[np.ndarray, " pose=6"], Float[np.ndarray, " dynamics=50"], Float[np.ndarray, " pose=6"]]
+
+GEOMETRY_AHEAD, FRAMES_AHEAD = 2, 2
+"""Frames that may lie ready between the hands of `drawn`."""
 
 FRONT_TURN_RAD = float(np.deg2rad(40))
 """Roughly how far past the front a frontal portrait could turn before what it never showed dominates."""
@@ -44,7 +49,7 @@ def render_frames(
 ) -> Iterator[UInt8[np.ndarray, "size size 3"]]:
     """The frames of a motion that arrives in stretches of any length, `fps` to the second, one at a time; `every_frame`
     as in `drawn`."""
-    decoder, trail = Decoder(portrait, surface, networks), Trail(fps)
+    decoder, trail = Decoder(portrait, surface, networks, made_at(size)), Trail(fps)
 
     def wanted() -> Iterator[Wanted | None]:
         for motion in moments:
@@ -58,24 +63,32 @@ def render_frames(
 
 
 def drawn(
-    decoder: Decoder, wanted: Iterable[Wanted | None], *, every_frame: bool = False
-) -> Generator[UInt8[np.ndarray, "512 512 3"], None, None]:
+    decoder: Decoder,
+    wanted: Iterable[Wanted | None],
+    *,
+    every_frame: bool = False,
+    left: threading.Event | None = None,
+) -> Generator[UInt8[np.ndarray, "size size 3"], None, None]:
     """Frames of what is wanted: head pose, facial dynamics, trailing pose; None says that more will be long in coming.
 
-    The geometry of the next frames is worked out in a second thread beside the network of this one; without a network
-    there is nothing to share. The network is asked as often as needed (`Attention`), or about every frame: the
-    reference.
+    Three hands: the geometry of the next frames, the network beside it, and whoever takes the frames, each in its own
+    thread and a few frames ahead of the other; so a frame that takes longer is not waited for. Without a network there
+    is nothing to share. The network is asked as often as needed (`Attention`), or about every frame: the reference.
+    Closing all that shares `left` ends with this.
     """
     begun = (one and decoder.begun(*one) for one in wanted)
     if not decoder.mending:
         yield from (decoder.finished(one) for one in begun if one)
         return
-    with closing(made_ahead(begun, depth=2)) as ahead:
+    left = left or threading.Event()
+    with closing(made_ahead(begun, GEOMETRY_AHEAD, left)) as ahead:
         if every_frame:
-            yield from (decoder.finished(one) for one in ahead if one)
+            frames = (decoder.finished(one) for one in ahead if one)
         else:
             seen = cast("Iterator[Begun | None]", ahead)  # a decoder that mends tells what it sees
-            yield from Attention(decoder.mending).frames(seen)
+            frames = Attention(decoder.mending).frames(seen)
+        with closing(made_ahead(frames, FRAMES_AHEAD, left)) as mended:
+            yield from mended
 
 
 def poses(
@@ -109,7 +122,12 @@ def render_frame(
     networks: FaceNetworks | None = None,
 ) -> UInt8[np.ndarray, "size size 3"]:
     """One still under this pose and expression."""
-    return resized(Decoder(portrait, surface, networks).frame(head_pose, facial_dynamics), size)
+    return resized(Decoder(portrait, surface, networks, made_at(size)).frame(head_pose, facial_dynamics), size)
+
+
+def made_at(size: int) -> int:
+    """The size at which frames are made that are shown at `size`."""
+    return CROP_PX if size <= CROP_PX else LARGE_PX
 
 
 def resized(frame: UInt8[np.ndarray, "h w 3"], size_px: int) -> UInt8[np.ndarray, "size size 3"]:

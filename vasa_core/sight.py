@@ -49,8 +49,8 @@ class Mesh:
 
 
 def fine_planes(
-    alpha: Float[np.ndarray, "512 512"],
-    face: Float[np.ndarray, "512 512 2"],
+    alpha: Float[np.ndarray, "size size"],
+    face: Float[np.ndarray, "size size 2"],
     mouth: Float[np.ndarray, "n 2"],
     eyes: Sequence[Float[np.ndarray, "m 2"]],
 ) -> UInt8[np.ndarray, "fine=5 256 256"]:

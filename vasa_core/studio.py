@@ -12,6 +12,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import math
+import threading
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -44,7 +45,17 @@ from vasa_core.motion import MotionTransformer, load_motion_model
 from vasa_core.pictures import load_picture
 from vasa_core.portrait import Portrait, prepare
 from vasa_core.refinement import FaceNetworks, load_networks
-from vasa_core.render import PasteBack, Wanted, drawn, poses, render_frame, render_frames, resized, within_view
+from vasa_core.render import (
+    PasteBack,
+    Wanted,
+    drawn,
+    made_at,
+    poses,
+    render_frame,
+    render_frames,
+    resized,
+    within_view,
+)
 from vasa_core.resting import Rest
 from vasa_core.speech import SpeechEncoder, load_speech_encoder, silence
 from vasa_core.stream import LIVE, WHOLE, Pace, motion_windows
@@ -285,8 +296,9 @@ class Studio:
         """
         _check_between("size", size, *SIZES)
         portrait, curve = self.portrait(subject), constant(controls or Controls())
-        decoder, trail = Decoder(portrait, self.surface, self.face_networks if refined else None), Trail()
-        motions = made_ahead(self._motions(chunks, curve, seed, pace))
+        networks = self.face_networks if refined else None
+        decoder, trail = Decoder(portrait, self.surface, networks, made_at(size)), Trail()
+        left = threading.Event()
         seconds: deque[float] = deque()
 
         def wanted() -> Iterator[Wanted | None]:
@@ -301,8 +313,11 @@ class Studio:
                         yield head_pose, facial_dynamics, trailing
                 yield None
 
-        pictures = drawn(decoder, wanted(), every_frame=self.every_frame)
-        with closing(motions), one_thread(), closing(pictures) as frames:
+        with (
+            one_thread(),
+            closing(made_ahead(self._motions(chunks, curve, seed, pace), left=left)) as motions,
+            closing(drawn(decoder, wanted(), every_frame=self.every_frame, left=left)) as frames,
+        ):
             for frame in frames:
                 yield Moment(second=seconds.popleft(), picture=resized(frame, size))
 
