@@ -117,6 +117,21 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(pairs, tmp_path):
         torch.testing.assert_close(one, other)
 
 
+def test_a_new_run_begins_with_given_weights_and_a_stopped_one_with_its_own(tmp_path):
+    trainer, given = face.Trainer(face.Recipe(seed=1)), tmp_path / "given.safetensors"
+    face.save_networks(face.Trainer(face.Recipe(seed=2)).networks, given)
+    trainer.resume(tmp_path, given)
+    other = face.Trainer(face.Recipe(seed=2))
+    for mine, theirs in zip(trainer.networks.parameters(), other.networks.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-3, rtol=1e-2)  # kept in half precision
+    third = face.Trainer(face.Recipe(seed=3))
+    third.save(tmp_path)
+    again = face.Trainer(face.Recipe(seed=4))
+    again.resume(tmp_path, given)
+    for mine, theirs in zip(again.networks.parameters(), third.networks.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+
+
 def test_without_a_volume_the_volume_is_not_asked(pairs):
     recipe = face.Recipe(volume=False)
     torch.manual_seed(0)

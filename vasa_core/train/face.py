@@ -38,7 +38,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from vasa_core.errors import BadOption
-from vasa_core.refinement import FaceNetworks, Seen, bounded, composed, found_at, shares
+from vasa_core.refinement import FaceNetworks, Seen, bounded, composed, found_at, load_networks, shares
 from vasa_core.sight import CANONICAL_CM, FINE_PX
 from vasa_core.train.pairs import Pairs, load_pairs
 from vasa_core.train.together import ALONE, CPU, GPU, Together, joined
@@ -64,6 +64,7 @@ class Recipe:
 
     seed: int = 0
     minutes: float = 75.0
+    rate: float = 6e-4  # of learning, at its highest
     most_steps: int = 0  # where given, the run is this long instead
     portraits: int = 4
     adversarial_from: float = 0.6  # share of the run after which the discriminator joins
@@ -346,7 +347,10 @@ class Trainer:
     def step(self, batch: Batch) -> None:
         """One batch forward and back."""
         start, batch = time.perf_counter(), moved(batch, self.device)
-        rate = 6e-4 * min(1, (self.steps + 1) / 50) * (0.5 + 0.5 * math.cos(math.pi * min(self.progress, 1))) + 1e-5
+        rate = (
+            self.recipe.rate * min(1, (self.steps + 1) / 50) * (0.5 + 0.5 * math.cos(math.pi * min(self.progress, 1)))
+            + 1e-5
+        )
         self.optimiser.param_groups[0]["lr"] = rate
         frame, lit, painted, share = frame_of(self.networks, batch, self.recipe)
         terms = self._terms(frame, lit, painted, share, batch)
@@ -409,8 +413,12 @@ class Trainer:
         (folder / "state.partial").replace(folder / "state.pt")
         save_networks(self.average, folder / "face.safetensors")
 
-    def resume(self, folder: Path) -> None:
-        """Goes on where a run in this folder stopped."""
+    def resume(self, folder: Path, start: Path | None = None) -> None:
+        """Goes on where a run in this folder stopped; one that has not begun starts with the weights in a file."""
+        if start and not (folder / "state.pt").is_file():
+            weights = load_networks(start).state_dict()
+            for networks in (self.networks, self.average):
+                networks.load_state_dict({name: value.float() for name, value in weights.items()})
         if (folder / "state.pt").is_file():
             state = torch.load(folder / "state.pt", weights_only=True, map_location=self.device)
             for name in STATES:
@@ -504,8 +512,10 @@ def train(
     device: str = CPU,
     threads: int = 1,
     together: Together = ALONE,
+    start: Path | None = None,
 ) -> None:
-    """Trains for the recipe's minutes of work, saving and judging now and then.
+    """Trains for the recipe's minutes of work, saving and judging now and then; a new run begins with the weights in
+    `start`, if given.
 
     Of processes together each draws its share of a batch itself; the first saves and judges.
     """
@@ -513,7 +523,7 @@ def train(
         raise BadOption(f"{pairs} holds no training pairs: make them with python -m vasa_core.train.pairs.")
     out.mkdir(parents=True, exist_ok=True)
     trainer = Trainer(recipe, device, together)
-    trainer.resume(out)
+    trainer.resume(out, start)
     share = replace(recipe, portraits=together.share(recipe.portraits))
     feed = Feeder(pairs, share, threads, first=together.rank * threads)
     saved, counted = trainer.seconds, trainer.steps
@@ -552,6 +562,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--preset", choices=PRESETS, default="cpu")
     parser.add_argument("--minutes", type=float, help="minutes of work, instead of the preset's")
     parser.add_argument("--steps", type=int, default=0, help="steps instead of minutes: equal runs to compare")
+    parser.add_argument("--start", type=Path, help="weights to begin with, as a finished run leaves them")
+    parser.add_argument("--rate", type=float, default=6e-4, help="of learning, at its highest")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     for part in ("volume", "augmentation", "detail"):
@@ -563,6 +575,7 @@ def main(arguments: list[str] | None = None) -> None:
     recipe = Recipe(
         seed=options.seed,
         minutes=options.minutes or minutes,
+        rate=options.rate,
         most_steps=options.steps,
         portraits=portraits,
         volume=options.volume,
@@ -571,7 +584,16 @@ def main(arguments: list[str] | None = None) -> None:
     )
     device, feeders = (GPU, 8) if options.preset == "gpu" else (CPU, 1)
     together = joined(device)
-    train(options.pairs, options.held, options.out, recipe, device=together.device, threads=feeders, together=together)
+    train(
+        options.pairs,
+        options.held,
+        options.out,
+        recipe,
+        device=together.device,
+        threads=feeders,
+        together=together,
+        start=options.start,
+    )
     together.part()
 
 
