@@ -64,3 +64,23 @@ def test_an_error_is_raised_where_its_item_was_due() -> None:
     assert next(ahead) == 1
     with pytest.raises(KeyError, match="lost"):
         next(ahead)
+
+
+def test_closing_the_last_of_a_chain_ends_all_even_where_one_waits_for_another() -> None:
+    left, forever = threading.Event(), threading.Event()
+    waiting = threading.Event()
+
+    def long_in_coming():
+        yield 1
+        waiting.set()
+        forever.wait(60)
+
+    first = made_ahead(long_in_coming(), left=left)
+    last = made_ahead((2 * item for item in first), left=left)
+    assert next(last) == 2
+    assert waiting.wait(10)
+    begun = time.monotonic()
+    last.close()
+    assert time.monotonic() - begun < 5  # it would have waited for a minute
+    forever.set()
+    first.close()

@@ -1,4 +1,4 @@
-"""One step ahead: what comes next is made in a second thread while this one works on what came before."""
+"""One step ahead: what comes next is made in another thread while this one works on what came before."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ _PATIENCE_S = 0.1  # how soon the maker notices that nobody takes its things any
 _FAREWELL_S = 10.0  # a maker that still works while Python ends would take the process down with it
 
 
-def made_ahead(items: Iterable[Item], depth: int = 1) -> Generator[Item, None, None]:
+def made_ahead(
+    items: Iterable[Item], depth: int = 1, left: threading.Event | None = None
+) -> Generator[Item, None, None]:
     """The same items in the same order, up to `depth` of them finished before they are asked for; work begins at once.
 
     Closing this generator waits until the maker stops, at its next item. An error of the maker is raised where its item
-    was due.
+    was due. Generators that make ahead from one another share `left`: closing the last of them ends them all, even
+    where one waits for another.
     """
     ready: queue.Queue[tuple[str, object]] = queue.Queue(maxsize=depth)
-    left = threading.Event()
+    left = left or threading.Event()
 
     def put(kind: str, value: object) -> None:
         while not left.is_set():
@@ -45,15 +48,21 @@ def made_ahead(items: Iterable[Item], depth: int = 1) -> Generator[Item, None, N
         try:
             yield  # type: ignore[misc]  # once entered, closing stops the maker
             while True:
-                kind, value = ready.get()
+                try:
+                    kind, value = ready.get(timeout=_PATIENCE_S)
+                except queue.Empty:
+                    if left.is_set():
+                        return
+                    continue
                 if kind == "end":
                     return
                 if kind == "fault":
                     raise value  # type: ignore[misc]
                 yield value  # type: ignore[misc]
-        finally:
+        except GeneratorExit:
             left.set()
             maker.join(_FAREWELL_S)
+            raise
 
     taken = given()
     maker.start()
