@@ -27,7 +27,7 @@ ORDER = """
     evaluate.figures evaluate.findings evaluate.lines evaluate.sync evaluate.capp evaluate.seen evaluate.emotion
     evaluate.judges
     train train.*
-    studio showing evaluate evaluate.* bench jobs batch app_commands trust_commands __main__
+    studio showing evaluate evaluate.* bench evaluate.peer jobs batch app_commands trust_commands __main__
 """.split()
 
 MEDIA_WRITERS = {

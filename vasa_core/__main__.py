@@ -291,6 +291,20 @@ def face_space(
         json_file.write_text(json.dumps(report.numbers(), indent=2) + "\n")
 
 
+@evaluate.command("peer")
+def beside_a_peer(
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each; figures are medians.")] = 2,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there.")] = None,
+) -> None:
+    """Measure our frame beside networks of the size of LivePortrait's: time only, random weights. Two minutes."""
+    from vasa_core.evaluate.peer import measure, report, write
+
+    found = measure(rounds)
+    typer.echo(report(found))
+    if json_file is not None:
+        write(found, json_file)
+
+
 @app.command()
 def consent_template(
     portrait: Annotated[Path | None, typer.Argument(help="Bind the statement to this picture.")] = None,
