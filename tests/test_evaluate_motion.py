@@ -16,7 +16,7 @@ from test_structure import MODULES, PACKAGE, module_name, our_imports
 from vasa_core import assets
 from vasa_core.controls import EMOTIONS
 from vasa_core.errors import MissingWeights
-from vasa_core.evaluate import capp, dials, emotion, figures, sync
+from vasa_core.evaluate import asking, capp, dials, emotion, figures, sync
 from vasa_core.evaluate.figures import Estimate
 from vasa_core.evaluate.findings import Figure, Findings, merged, share_figure
 from vasa_core.evaluate.judges import Judges, load_judges, save_judges
@@ -339,6 +339,13 @@ def test_a_gaze_behind_lids_is_left_out() -> None:
 def test_blinks_say_nothing_of_the_mood() -> None:
     signs = emotion.signs_of(sighting([1.0, 0.2, 1.2], [0.1, 9.0, 0.3]))
     assert signs[:-1] == pytest.approx(0.2) and signs[-1] == pytest.approx(0.1)
+
+
+def test_a_mood_is_as_strong_as_it_moves_the_face_the_performed_way() -> None:
+    plain, smile, frown = np.zeros(4), np.array([0.0, 2, 0, 0]), np.array([0.0, 0, 2, 0])
+    truths = [(0, plain), (1, smile), (2, frown)]
+    ours = [(0, plain + 1), (1, plain + 1 + 0.5 * smile + 3 * frown), (2, plain + 1 + frown)]  # another face at rest
+    assert asking.mood_strengths(ours, truths) == pytest.approx([0.5, 1.0])
 
 
 def test_the_way_a_tracker_sees_is_learned_from_what_it_saw() -> None:

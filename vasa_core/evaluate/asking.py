@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 from tqdm.auto import tqdm
 
 from vasa_core.clock import FRAME_RATE_HZ
@@ -141,22 +142,35 @@ def moods(bench: Bench, spoken: Sequence[Heard], stages: Sequence[Stage], truths
         for at, name in enumerate(EMOTIONS)
     ]  # fmt: skip
     ways = (False, True) if truths else (False,)
-    named = {
-        truth: [_named(bench, shown) for shown in seen_of(bench, wishes, truth, bar, MOOD_LOOKS)] for truth in ways
-    }
+    looked = {way: [_mood(shown) for shown in seen_of(bench, wishes, way, bar, MOOD_LOOKS)] for way in ways}
+    named = {way: [(asked, int(emotion.judged(bench.judges.emotion, signs).argmax())) for asked, signs in rows]
+             for way, rows in looked.items()}  # fmt: skip
     confusion = np.zeros((len(EMOTIONS), len(EMOTIONS)), int)
     for asked, found in named[False]:
         confusion[asked, found] += 1
     ours, *truth_ = (estimated([float(asked == found) for asked, found in rows]) for rows in named.values())
-    figure = Figure(name="emotion_accuracy", what="moods recognised on rendered frames, eight at full intensity",
-                    ours=ours, truth=truth_[0] if truth_ else None, low=0.9, bar="≥ 90 %")  # fmt: skip
-    return Findings(figures=[figure], confusion=confusion.tolist())
+    figures = [Figure(name="emotion_accuracy", what="moods recognised on rendered frames, eight at full intensity",
+                      ours=ours, truth=truth_[0] if truth_ else None, low=0.9, bar="≥ 90 %")]  # fmt: skip
+    if truths:
+        what = "how far a mood moves the face from a plain one, over the performed, at full intensity"
+        strengths = estimated(mood_strengths(looked[False], looked[True]))
+        figures.append(Figure(name="emotion_strength", what=what, ours=strengths))
+    return Findings(figures=figures, confusion=confusion.tolist())
 
 
-def _named(bench: Bench, shown: Shown) -> tuple[int, int]:
-    """The mood asked for and the mood the judge sees, by number."""
-    found = int(emotion.judged(bench.judges.emotion, emotion.signs_of(shown.seen)).argmax())
-    return EMOTIONS.index(shown.wish.controls.emotion), found
+def _mood(shown: Shown) -> tuple[int, Float[np.ndarray, " signs=49"]]:
+    """The mood asked for, by number, and the signs of it that are seen."""
+    return EMOTIONS.index(shown.wish.controls.emotion), emotion.signs_of(shown.seen)
+
+
+def mood_strengths(
+    ours: Sequence[tuple[int, Float[np.ndarray, " signs"]]], truths: Sequence[tuple[int, Float[np.ndarray, " signs"]]]
+) -> list[float]:
+    """Of each mood but the plain one: our mean change from plain along the true one's, over the true one's length."""
+    mine, true = ({mood: np.mean([signs for asked, signs in rows if asked == mood], axis=0)
+                   for mood in {asked for asked, _ in rows}} for rows in (ours, truths))  # fmt: skip
+    changes = [(mine[mood] - mine[0], true[mood] - true[0]) for mood in sorted(mine.keys() & true.keys() - {0})]
+    return [float(change @ aim / (aim @ aim)) for change, aim in changes]
 
 
 def mood_dial(bench: Bench, spoken: Sequence[Heard], stages: Sequence[Stage], bar: tqdm) -> Findings:
