@@ -270,7 +270,7 @@ def report(found: Comparison) -> str:
     ]
     ratios = [
         f"{f'{kind} beside ours, {what}':<50}{found.ratio(kind, what):8.0f} x"
-        f"{found.ratio(kind, what, processor=True):8.0f} x"
+        f"{found.ratio(kind, what, processor=True):10.0f} x"
         for kind in KINDS
         for what in (CHAIN, FRAMES)
     ]
@@ -281,7 +281,7 @@ def report(found: Comparison) -> str:
             *sizes,
             f"{'ms a frame of 512 x 512':<30}{'clock':>9}{'processors':>12}   {found.cores} cores",
             *times,
-            f"{'their frame in frames of ours':<50}{'clock':>10}{'processors':>10}",
+            f"{'their frame in frames of ours':<50}{'clock':>10}{'processors':>12}",
             *ratios,
         ]
     )
