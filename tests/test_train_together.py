@@ -42,7 +42,7 @@ def begun_motion(folder: Path) -> torch.Tensor:
     return two_trainers.flat(motion.started(two_trainers.TINY, two_trainers.some_takes(), folder).model)
 
 
-@pytest.mark.parametrize("what", ["motion", "face", "contest"])
+@pytest.mark.parametrize("what", ["motion", "face", "contest", "speech"])
 def test_both_processes_hold_the_same_parameters_to_the_last_bit(both, what):
     first, second = both[1]
     assert torch.equal(first[what], second[what]) and first[what].isfinite().all()

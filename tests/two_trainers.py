@@ -17,9 +17,10 @@ from vasa_core import assets
 from vasa_core.latents import MOTION
 from vasa_core.sight import COARSE, FINE
 from vasa_core.surface import load_surface
-from vasa_core.train import face, motion
+from vasa_core.train import face, motion, speech
 from vasa_core.train.takes import Takes, random_windows
 from vasa_core.train.together import Together, joined
+from vasa_core.world.voices import Phone, Utterance
 
 STEPS, BATCH = 3, 8
 
@@ -80,13 +81,22 @@ def some_sample(seed: int, px: int = 64) -> dict[str, np.ndarray]:
 
 
 def face_parameters(together: Together, contest: bool) -> torch.Tensor:
-    """Parameters of the face networks and the discriminator, which may join in, after two steps of two portraits."""
+    """Parameters of the face networks and the discriminator, which may join in, after a step of two portraits."""
     trainer = face.Trainer(face.Recipe(most_steps=4, adversarial_from=-1.0 if contest else 2.0), together=together)
-    for step in range(2):
-        both = [some_sample(10 * step + k) for k in range(2)]
-        share = together.share(2)
-        trainer.step(face.batch_of(both[together.rank * share : (together.rank + 1) * share]))
+    both, share = [some_sample(k) for k in range(2)], together.share(2)
+    trainer.step(face.batch_of(both[together.rank * share : (together.rank + 1) * share]))
     return torch.cat([flat(trainer.networks), flat(trainer.judge)])
+
+
+def speech_parameters(together: Together) -> torch.Tensor:
+    """Parameters of the speech encoder after two steps on a hummed vowel; each process draws its own crops."""
+    hum = torch.sin(torch.arange(16_000) * 0.08) * 0.3
+    phone = Phone(label="AA", start_s=0.1, end_s=0.9)
+    lessons = [speech.lesson(Utterance(sound=hum, phones=(phone,), speaker="hum", language="en", source="test"))]
+    trainer = speech.Trainer(lessons, seed=1, minutes=1.0, batch=2, together=together)
+    for _ in range(2):
+        trainer.step()
+    return flat(trainer.encoder)
 
 
 def flat(module: torch.nn.Module) -> torch.Tensor:
@@ -112,6 +122,7 @@ def main(folder: Path) -> None:
             "motion": motion_parameters(folder, together),
             "face": face_parameters(together, contest=False),
             "contest": face_parameters(together, contest=True),
+            "speech": speech_parameters(together),
             "agreed": torch.tensor(together.agreed(100.0 + together.rank)),
         }
     torch.save(made, folder.with_name(f"{together.rank}.pt"))

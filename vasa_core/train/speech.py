@@ -28,6 +28,7 @@ from vasa_core.audio import FLOOR, HOP, MEL_RATE_HZ, log_mel, mel_filters
 from vasa_core.clock import SAMPLE_RATE_HZ, exact_div
 from vasa_core.errors import VasaError
 from vasa_core.speech import F0_CENTRE_HZ, HALF_RATE_HZ, PHONES, Heard, SpeechEncoder, save_speech_encoder
+from vasa_core.train.together import ALONE, Together, joined
 from vasa_core.world.voices import Utterance, load_utterances
 
 CROP_S = 4
@@ -343,18 +344,25 @@ def report(encoder: SpeechEncoder, sets: dict[str, list[Lesson]], size: int = 32
 class Trainer:
     """One resumable run: encoder, its running average, optimiser, and the time spent."""
 
-    def __init__(self, lessons: list[Lesson], seed: int, minutes: float, batch: int) -> None:
-        self.lessons, self.minutes, self.batch = lessons, minutes, batch
+    def __init__(
+        self, lessons: list[Lesson], seed: int, minutes: float, batch: int, together: Together = ALONE
+    ) -> None:
+        self.lessons, self.minutes, self.batch = lessons, minutes, together.share(batch)
+        self.seed, self.together = seed, together
         torch.manual_seed(seed)  # initial weights
         self.encoder = SpeechEncoder()
         self.average = SpeechEncoder()
         self.average.load_state_dict(self.encoder.state_dict())
         self.optimiser = torch.optim.AdamW(self.encoder.parameters(), lr=2e-3, betas=(0.9, 0.98), weight_decay=0.01)
-        self.rng = np.random.default_rng(seed)
-        self.spoil = Spoiler(torch.Generator().manual_seed(seed))
+        self.rng = np.random.default_rng(seed) if together.leads else self._others_rng(0)
+        self.spoil = Spoiler(torch.Generator().manual_seed(seed + together.rank))
         self.seconds, self.steps = 0.0, 0
         self.weight = torch.ones(len(PHONES))
         self.weight[[PHONES.index(phone) for phone in CLOSED_LIPS]] = 2.0
+
+    def _others_rng(self, steps: int) -> np.random.Generator:
+        """Each process draws its own share of a batch; only the first one's place in the dice is stored."""
+        return np.random.default_rng([self.seed, self.together.rank, steps])
 
     @property
     def progress(self) -> float:
@@ -372,11 +380,12 @@ class Trainer:
         loss = loss_of(heard, truth, self.weight)
         self.optimiser.zero_grad()
         loss.backward()
+        self.together.average(self.encoder)
         nn.utils.clip_grad_norm_(self.encoder.parameters(), 1.0)
         self.optimiser.step()
         self._average()
         self.steps += 1
-        self.seconds += time.monotonic() - began
+        self.seconds = self.together.agreed(self.seconds + time.monotonic() - began)
         return loss.item()
 
     @torch.no_grad()
@@ -406,24 +415,34 @@ class Trainer:
             self.encoder.load_state_dict(state["encoder"])
             self.average.load_state_dict(state["average"])
             self.optimiser.load_state_dict(state["optimiser"])
-            self.rng.bit_generator.state = json.loads(state["rng"])
             self.seconds, self.steps = state["seconds"], state["steps"]
+            self.rng.bit_generator.state = json.loads(state["rng"])
+            if not self.together.leads:
+                self.rng = self._others_rng(self.steps)
 
 
 def train(
-    utterances: list[Utterance], folder: Path, *, minutes: float, seed: int, batch: int, save_every_s: float
+    utterances: list[Utterance],
+    folder: Path,
+    *,
+    minutes: float,
+    seed: int,
+    batch: int,
+    save_every_s: float,
+    together: Together = ALONE,
 ) -> None:
     """Trains for this many minutes of work, saving and judging now and then."""
     folder.mkdir(parents=True, exist_ok=True)
     sets = {name: [lesson(utterance) for utterance in members] for name, members in split(utterances).items()}
-    trainer = Trainer(sets.pop("training"), seed, minutes, batch)
+    trainer = Trainer(sets.pop("training"), seed, minutes, batch, together)
     trainer.resume(folder)
     losses, saved_s = [], trainer.seconds
     while trainer.progress < 1:
         losses.append(trainer.step())
         if trainer.seconds - saved_s > save_every_s or trainer.progress >= 1:
-            trainer.save(folder)
-            _log(folder, trainer, float(np.mean(losses)), report(trainer.average, sets))
+            if together.leads:
+                trainer.save(folder)
+                _log(folder, trainer, float(np.mean(losses)), report(trainer.average, sets))
             losses, saved_s = [], trainer.seconds
 
 
@@ -447,6 +466,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=1, help="more only where cores are idle: waiting threads spin")
     chosen = parser.parse_args(arguments)
     torch.set_num_threads(chosen.threads)
+    together = joined()
     try:
         train(
             [utterance for folder in chosen.utterances for utterance in load_utterances(folder)],
@@ -455,9 +475,11 @@ def main(arguments: list[str] | None = None) -> None:
             seed=chosen.seed,
             batch=chosen.batch,
             save_every_s=chosen.save_every_s,
+            together=together,
         )
     except VasaError as why:
         raise SystemExit(f"{why}") from None
+    together.part()
 
 
 if __name__ == "__main__":
