@@ -17,9 +17,10 @@ MODULES = sorted(p for p in PACKAGE.glob("**/*.py") if "migrations" not in p.par
 ORDER = """
     errors clock latents assets ledger ahead cluster geometry
     pictures audio landmarks surface clay diffusion
-    footage encoders speech wav2vec controls options motion sampler resting blinks
-    portrait plates following contact eyes mouth sight refinement blending eightbit mending attention trailing warping decoder origins
-    closeup driving render swift stream
+    footage encoders speech wav2vec controls options motion swift sampler resting blinks
+    portrait plates following contact eyes mouth sight refinement blending eightbit mending attention trailing
+    warping decoder origins device device.*
+    closeup driving render stream
     trust trust.chain trust.schema trust.store trust.audit trust.accounts trust.consent
     trust.likeness trust.phrase trust.evidence trust.capture trust.shelf trust.registry
     trust.authority trust.house trust.label trust.codeword trust.watermark trust.credentials trust.release trust.verify
