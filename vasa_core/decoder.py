@@ -27,7 +27,7 @@ from vasa_core.portrait import RIM_REACH_SHARE, SHEET_CELLS, Portrait, volume_in
 from vasa_core.refinement import FaceNetworks
 from vasa_core.sight import CANONICAL_CM, Mesh, Sight, coarse_planes, depth_seen, fine_planes
 from vasa_core.surface import EYE_CORNERS, LIP_CORNERS, UPPER_LIDS, UPPER_LIP, Surface
-from vasa_core.warping import look_up, near_person, packed, show_hidden
+from vasa_core.warping import lay, look_up, near_person, packed, show_hidden
 
 EXPRESSION_REACH_SHARE = 0.45
 """Expression moves the sheet outside the face up to this share of the face's width away: the neck under a falling
@@ -369,13 +369,12 @@ class Decoder:
         points[:, :2] -= low
         face = np.zeros((high[1] - low[1], high[0] - low[0], attributes.shape[1]), np.float32)
         rasterise(points, self.triangles, attributes, empty_depth(*face.shape[:2]), face)
-        backward[region] += face[..., 2:3] * (face[..., :2] - backward[region])
+        known = np.zeros((size, size, 2), np.float32)
+        lay(face, backward[region], known[region])
         picture, alpha = np.empty((size, size, 3), np.uint8), np.empty((size, size), np.float32)
         look_up(self.person_pixels, self.near_person, self.plates.background, backward, picture, alpha)
         if self.hidden_exists:
             show_hidden(face, portrait.colour_volume, *self.volume_from_cm, alpha[region], picture[region])
-        known = np.zeros((size, size, 2), np.float32)
-        known[region] = face[..., 2:4]
         return Warp(picture=picture, alpha=alpha, backward=backward, face=known)
 
     def _eye_transform(self, eye: int, head_pose: np.ndarray) -> np.ndarray:

@@ -69,12 +69,24 @@ def vertex_normals(
     points: Float[np.ndarray, "vertex 3"], triangles: Int[np.ndarray, "triangle 3"]
 ) -> Float[np.ndarray, "vertex 3"]:
     """Unit normals, area-weighted over the triangles that meet at each vertex."""
-    a, b, c = (points[triangles[:, k]] for k in range(3))
-    face = np.cross(b - a, c - a)
-    normals = np.zeros_like(points)
-    for k in range(3):
-        np.add.at(normals, triangles[:, k], face)
+    normals = np.zeros(points.shape, np.float32)
+    _add_normals(points.astype(np.float32, copy=False), triangles, normals)
     return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
+
+
+@numba.njit(cache=True, fastmath=True, nogil=True, error_model="numpy")
+@no_type_check  # compiled code takes no run-time checks
+def _add_normals(points, triangles, normals):
+    """Adds to each vertex the normals of its triangles, as long as these are large."""
+    for t in range(triangles.shape[0]):
+        a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+        ux, uy, uz = points[b, 0] - points[a, 0], points[b, 1] - points[a, 1], points[b, 2] - points[a, 2]
+        vx, vy, vz = points[c, 0] - points[a, 0], points[c, 1] - points[a, 1], points[c, 2] - points[a, 2]
+        x, y, z = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
+        for corner in (a, b, c):
+            normals[corner, 0] += x
+            normals[corner, 1] += y
+            normals[corner, 2] += z
 
 
 @numba.njit(cache=True, fastmath=True, nogil=True)

@@ -110,6 +110,19 @@ def look_up(person, near, background, backward, picture, alpha):
 
 @numba.njit(cache=True, fastmath=True, nogil=True)
 @no_type_check
+def lay(face, backward, known):
+    """The face over the sheet: as far as it wins, its places in the portrait become those of `backward` [high, wide,
+    2]; how far that is, and how well the portrait shows it, goes into `known`."""
+    for row in range(face.shape[0]):
+        for column in range(face.shape[1]):
+            wins = face[row, column, 2]
+            for k in range(2):
+                backward[row, column, k] += wins * (face[row, column, k] - backward[row, column, k])
+            known[row, column, 0], known[row, column, 1] = wins, face[row, column, 3]
+
+
+@numba.njit(cache=True, fastmath=True, nogil=True)
+@no_type_check
 def show_hidden(face, volume, factor, offset, alpha, picture):
     """Skin that the portrait does not show, from the colour volume [4, deep, high, wide] at its canonical place.
 
