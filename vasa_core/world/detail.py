@@ -31,7 +31,7 @@ class Detail:
     hair_pixel: Number = 1.0  # head hair is grown for pixels so many times as large
     hair_segments: int = 128  # of a strand of head hair at most; three times as many where it winds
     shadow_cell: Number = 0.0  # cm: what casts shadows is drawn with triangles of this size
-    inside: bool = True  # teeth and gums cast shadows, and are drawn behind closed lips
+    inside: bool = True  # mouth, sockets and eyes cast shadows, and teeth are drawn behind closed lips
     oversample: Number = 1.0  # pictures are drawn so much larger: cheaper than one more pass
     faintest: Number = 0.0  # lights below this share of all light cast no shadow
     still_lights: bool = False  # fill and rim keep their place, and their shadows, through all passes

@@ -287,7 +287,7 @@ class Renderer:
             "socket": (part == SOCKET_L) | (part == SOCKET_R),
             "eye_L": sclera["L"],
             "eye_R": sclera["R"],
-            "solid": (part <= TEETH) | (part == EYE_L) | (part == EYE_R),
+            "solid": (part <= SOCKET_R) | (part == EYE_L) | (part == EYE_R),  # teeth would shade the chin
         }
         triangles = {name: kit.split_faces[mask] for name, mask in chosen.items()}
         casting = triangles["solid"] if self.detail.inside else triangles["skin"]
