@@ -101,6 +101,11 @@ def test_other_weights_make_other_clips(studio, job, tmp_path, monkeypatch):
     made(studio, [job("one")], out)
     monkeypatch.setattr(batch, "software", lambda: "vasa_core 99")
     assert made(studio, [job("one")], out) == ["one"]
+    (own := tmp_path / "own.safetensors").write_text("other motion")
+    again = prepared([job("one")], out, motion=own)
+    assert not again.finished(0) and again.studio(studio.house).motion == own.resolve()
+    own.write_text("yet other motion")
+    assert prepared([job("one")], out, motion=own).keys != again.keys
 
 
 def test_a_failure_harms_one_clip_and_is_told(studio, job, tmp_path):
@@ -163,6 +168,8 @@ def test_a_folder_that_cannot_be_and_no_workers_are_refused(studio, job, tmp_pat
     one = job("one")
     with pytest.raises(BadOption, match="another --out"):
         prepared([one], one.portrait / "below a file")
+    with pytest.raises(BadOption, match="There is no --motion"):
+        prepared([one], tmp_path / "out", motion=tmp_path / "nowhere")
     with pytest.raises(BadOption, match="--workers must be 1 or more, not 0"):
         make(prepared([one], tmp_path / "out"), workers=0, studio=studio)
 

@@ -173,12 +173,15 @@ def batch(
     out: Annotated[Path, typer.Option("--out", help="Folder for the clips; one that all machines share.")],
     workers: Annotated[int, typer.Option(help="So many clips at a time; more than one needs Ray.")] = 1,
     address: Annotated[str | None, typer.Option(help="A Ray cluster to work on, as in HOST:6379 or auto.")] = None,
+    wav2vec: Annotated[Path | None, typer.Option(help="Folder with wav2vec 2.0 to listen with, as in speak.")] = None,
+    motion: Annotated[Path | None, typer.Option(help="Motion weights of yours.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, or cuda: a graphics card for each worker.")] = "cpu",
 ) -> None:
     """Make many clips from a table; the same command goes on where it was stopped."""
     from vasa_core.batch import SUMMARY, check, make, prepared
     from vasa_core.jobs import read_jobs
 
-    work = prepared(read_jobs(jobs), out)
+    work = prepared(read_jobs(jobs), out, wav2vec, motion, device)
     try:
         outcome = make(work, workers, address)
     except KeyboardInterrupt:

@@ -26,11 +26,12 @@ from vasa_core.errors import BadOption, SomeFailed, VasaError
 from vasa_core.jobs import Job
 from vasa_core.studio import Studio
 from vasa_core.trust.consent import file_sha256
-from vasa_core.trust.house import HOME
+from vasa_core.trust.house import HOME, House
 from vasa_core.trust.release import clear_unfinished, software
 
 RECORDS, SUMMARY = "records", "summary.csv"
 WEIGHTS = ("surface.safetensors", "face.safetensors", "speech.safetensors", "motion.safetensors")
+CPU = "cpu"
 BEGUN, MADE, FAILED, WAITING = "begun", "made", "failed", "waiting"
 MOST_TRIES = 2
 """A job that ends its worker, say for want of memory, is tried so often in one run, or it would be for ever."""
@@ -88,6 +89,13 @@ class Batch:
     folder: Path
     keys: tuple[str, ...]
     run: str
+    equipment: dict[str, Path | str]
+    """Arguments of `Studio` that are not the usual ones: wav2vec, motion, device."""
+
+    def studio(self, house: House | None = None) -> Studio:
+        """A studio for these jobs; nobody is there to be asked for consent."""
+        kept: dict[str, Any] = {**self.equipment} | ({"house": house} if house else {})
+        return Studio(**kept)
 
     def clip(self, number: int) -> Path:
         """The file of a job's clip."""
@@ -160,23 +168,30 @@ class Maker:
 
     def __init__(self, batch: Batch, settings: dict[str, str], studio: Studio | None = None) -> None:
         os.environ.update(settings)
-        self.batch, self.studio = batch, studio or Studio()  # nobody is there to be asked for consent
+        self.batch, self.studio = batch, studio or batch.studio()
 
     def __call__(self, row: dict[str, int]) -> dict[str, Any]:
         """The record of the job with this number."""
         return asdict(self.batch.carry_out(int(row["number"]), self.studio))
 
 
-def prepared(jobs: list[Job], folder: Path) -> Batch:
-    """The jobs with their hashes, and their folder, made if need be."""
+def prepared(
+    jobs: list[Job], folder: Path, wav2vec: Path | None = None, motion: Path | None = None, device: str = CPU
+) -> Batch:
+    """The jobs with their hashes, and their folder, made if need be; the rest is as in `Studio`, for all of them."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as refusal:
         raise BadOption(f"{folder} cannot be made a folder ({refusal.strerror}); choose another --out.") from None
-    engine = _engine()
+    named = {"wav2vec": wav2vec, "motion": motion}
+    files = {name: path.resolve() for name, path in named.items() if path is not None}
+    if missing := [f"--{name} {path}" for name, path in files.items() if not path.exists()]:
+        raise BadOption(f"There is no {missing[0]}.")
+    engine = _engine(files)
     seen: dict[Path, str] = {}
     keys = tuple(_key(job, engine, seen) for job in jobs)
-    return Batch(jobs=tuple(jobs), folder=folder.resolve(), keys=keys, run=secrets.token_hex(8))
+    equipment: dict[str, Path | str] = {**files} | ({"device": device} if device != CPU else {})
+    return Batch(jobs=tuple(jobs), folder=folder.resolve(), keys=keys, run=secrets.token_hex(8), equipment=equipment)
 
 
 def make(
@@ -211,34 +226,39 @@ def _clear(batch: Batch, numbers: list[int]) -> None:
 def _make(
     batch: Batch, left: list[int], workers: int, address: str | None, studio: Studio | None, progress: bool
 ) -> None:
-    studio = studio or Studio()
-    _ = studio.house.registry, studio.house.authority, studio.house.watermark_key  # made here, once, before workers ask
+    house = studio.house if studio else House.at()
+    _ = house.registry, house.authority, house.watermark_key  # made here, once, before workers ask
     bar = tqdm(total=len(left), unit="clip", disable=not progress, dynamic_ncols=True)
     with bar:
-        for record in _records(batch, left, workers, address, studio):
+        for record in _records(batch, left, workers, address, house, studio):
             bar.set_postfix_str(f"{record.name} {record.status}")
             bar.update()
 
 
-def _records(batch: Batch, left: list[int], workers: int, address: str | None, studio: Studio) -> Iterator[Record]:
+def _records(
+    batch: Batch, left: list[int], workers: int, address: str | None, house: House, studio: Studio | None
+) -> Iterator[Record]:
     """The record of each job as it ends."""
     if workers == 1 and address is None:
+        studio = studio or batch.studio(house)
         for number in left:
             yield batch.carry_out(number, studio)
         return
     settings = {name: value for name, value in os.environ.items() if name.startswith(OURS)}
-    arguments = {"batch": batch, "settings": settings | {HOME: str(studio.house.folder)}}
+    arguments = {"batch": batch, "settings": settings | {HOME: str(house.folder)}}
     with cluster.joined(workers, address, ONE_THREAD) as ray:
-        for row in cluster.done_by(ray, Maker, arguments, left, workers):
+        for row in cluster.done_by(ray, Maker, arguments, left, workers, card="device" in batch.equipment):
             yield Record(**row)
 
 
 # ---- what decides a clip -------------------------------------------------------------------------------------------
 
 
-def _engine() -> str:
-    """Stands for this software and its weights."""
+def _engine(files: dict[str, Path]) -> str:
+    """Stands for this software, its weights and those used in their place; on a graphics card they do the same."""
     hashes = [file_sha256(assets.weights(name)) for name in WEIGHTS]
+    for path in files.values():
+        hashes += [file_sha256(one) for one in (sorted(path.glob("*.*")) if path.is_dir() else [path])]
     return hashlib.sha256(" ".join([software(), *hashes]).encode()).hexdigest()
 
 

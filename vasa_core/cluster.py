@@ -35,10 +35,13 @@ def joined(workers: int, address: str | None = None, environment: Mapping[str, s
             ray.shutdown()
 
 
-def done_by(ray: Any, maker: type, arguments: Mapping[str, Any], numbers: list[int], workers: int) -> Iterator[dict]:
+def done_by(
+    ray: Any, maker: type, arguments: Mapping[str, Any], numbers: list[int], workers: int, *, card: bool = False
+) -> Iterator[dict]:
     """What `maker(**arguments)({"number": n})` answers for each number, as it is done, in any order.
 
-    Each worker makes its maker once. A worker that dies is replaced, and its number given out again.
+    Each worker makes its maker once, and has a core and, where `card`, a graphics card of its own. One that dies is
+    replaced, and its number given out again.
     """
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
@@ -47,7 +50,9 @@ def done_by(ray: Any, maker: type, arguments: Mapping[str, Any], numbers: list[i
     blocks = min(len(numbers), MOST_BLOCKS)
     rows = ray.data.from_items([{"number": number} for number in numbers], override_num_blocks=blocks)
     actors = ray.data.ActorPoolStrategy(size=min(workers, len(numbers)))
-    made = rows.map(maker, fn_constructor_kwargs=dict(arguments), compute=actors, num_cpus=1)
+    made = rows.map(
+        maker, fn_constructor_kwargs=dict(arguments), compute=actors, num_cpus=1, num_gpus=1 if card else None
+    )
     yield from made.iter_rows()
 
 
