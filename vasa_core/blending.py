@@ -298,10 +298,29 @@ def meet(before, before_within, before_shift, after, after_within, after_shift, 
 
 @numba.njit(cache=True, fastmath=True, nogil=True)
 @no_type_check
+def _doubled(planes, out):
+    """The same where rows become twice as long, as a loop that compilers turn into vectors."""
+    near, far, last = np.float32(0.75), np.float32(0.25), planes.shape[2] - 1
+    for c in range(planes.shape[0]):
+        for y in range(planes.shape[1]):
+            row, wide = planes[c, y], out[c, y]
+            for x in range(1, last):
+                here = near * row[x]
+                wide[2 * x] = here + far * row[x - 1]
+                wide[2 * x + 1] = here + far * row[x + 1]
+            wide[0], wide[1] = row[0], near * row[0] + far * row[1]
+            wide[2 * last], wide[2 * last + 1] = near * row[last] + far * row[last - 1], row[last]
+
+
+@numba.njit(cache=True, fastmath=True, nogil=True)
+@no_type_check
 def widen(planes, out):
     """Planes enlarged along their rows, linearly between pixel middles, as `cv2.resize` does."""
     small = planes.shape[2]
     times = out.shape[2] // small
+    if times == 2:
+        _doubled(planes, out)
+        return
     weight = np.empty((times, 3), np.float32)
     for phase in range(times):
         place = (phase + 0.5) / times - 0.5
