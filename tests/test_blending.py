@@ -14,6 +14,7 @@ from vasa_core.blending import (
     apply,
     bound,
     drawn_in,
+    eyes_in,
     find,
     head_within,
     hear,
@@ -21,12 +22,14 @@ from vasa_core.blending import (
     put_together,
     tell,
     told_of_portrait,
+    unpainted_in,
     widen,
 )
 from vasa_core.mending import CANONICAL, Mending
 from vasa_core.portrait import Portrait
 from vasa_core.refinement import (
     FEATURES,
+    MOUTH_PAINTED,
     VOLUME,
     VOLUME_HIGH_CM,
     VOLUME_LOW_CM,
@@ -181,12 +184,13 @@ def test_a_word_counts_as_far_as_it_was_free_and_nothing_forbidden_comes_back():
     assert (within[:, :100] == 0).all() and (within[:, 100:] == 1).all()
 
 
-def test_rows_are_widened_as_opencv_does():
+@pytest.mark.parametrize("times", [2, 8])
+def test_rows_are_widened_as_opencv_does(times):
     rng = np.random.default_rng(2)
-    planes, out = smooth(rng, 2, 5, 64), np.empty((2, 5, 512), np.float32)
+    planes, out = smooth(rng, 2, 5, 64), np.empty((2, 5, 64 * times), np.float32)
     widen(planes, out)
     for plane, wide in zip(planes, out, strict=True):
-        np.testing.assert_allclose(wide, cv2.resize(plane, (512, 5), interpolation=cv2.INTER_LINEAR), atol=1e-5)
+        np.testing.assert_allclose(wide, cv2.resize(plane, (64 * times, 5)), atol=1e-5)
 
 
 def test_each_source_alone_is_that_source(scene):
@@ -207,17 +211,31 @@ def test_each_source_alone_is_that_source(scene):
     assert (out == 77).all()
 
 
-def test_between_lips_and_lids_nothing_but_the_drawing_is_left(scene):
+def test_between_lids_nothing_but_the_drawing_is_left_and_between_lips_no_portrait(scene):
     _, sight, _, _, matte, _ = scene
     within, light_within = np.empty((2, 256, 256), np.float32), np.empty((2, 64, 64), np.float32)
-    drawn = drawn_in(sight.fine)
-    bound(sight.fine, drawn, sight.coarse, head_within(matte), within, light_within)
-    assert (drawn == 255).any() and within[:, drawn == 255].max() < 1e-6
+    drawn, eyes = drawn_in(sight.fine), eyes_in(sight.fine)
+    bound(
+        sight.fine, drawn, eyes, unpainted_in(sight.fine, eyes), sight.coarse, head_within(matte), within, light_within
+    )
+    assert (eyes == 255).any() and within[:, eyes == 255].max() < 1e-6
+    assert (drawn == 255).any() and within[0, drawn == 255].max() < 1e-6
+    assert within[1, drawn == 255].max() <= MOUTH_PAINTED + 1e-6
     blend, light = np.ones((5, 256, 256), np.float32), np.ones((5, 64, 64), np.float32)
     apply(blend, within, light, light_within, blend, light)
-    assert blend[:2, drawn == 255].max() < 1e-6
-    covered = drawn.reshape(64, 4, 64, 4).min((1, 3)) == 255
-    assert np.allclose(light[:2, covered], 0, atol=1e-6) and np.allclose(light[2:, covered], 1, atol=1e-6)
+    assert blend[:2, eyes == 255].max() < 1e-6
+    for mask, planes, left in ((drawn, light[:2], 0), (eyes, light[2:], 1)):
+        assert np.allclose(planes[:, mask.reshape(64, 4, 64, 4).min((1, 3)) == 255], left, atol=1e-6)
+
+
+def test_a_mouth_wide_open_is_not_painted_over():
+    """Two mouths, five and thirty pixels of 256 high."""
+    fine = np.zeros((5, 256, 256), np.uint8)
+    fine[3, 60:65, 80:130], fine[3, 140:170, 80:130] = 255, 255
+    unpainted = unpainted_in(fine, eyes_in(fine))
+    assert unpainted[62, 105] == pytest.approx(1 - MOUTH_PAINTED, abs=0.02)
+    assert unpainted[155, 105] == pytest.approx(1)
+    assert unpainted[100, 105] == 0
 
 
 def test_an_undecided_network_leads_with_the_warp():
