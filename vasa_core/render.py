@@ -82,6 +82,7 @@ def drawn(
         return
     left = left or threading.Event()
     with closing(made_ahead(begun, GEOMETRY_AHEAD, left)) as ahead:
+        frames: Iterator[UInt8[np.ndarray, "size size 3"]]
         if every_frame:
             frames = (decoder.finished(one) for one in ahead if one)
         else:

@@ -290,7 +290,7 @@ class Studio:
         """Frames with their times while the sound still comes in, as 16 kHz samples in chunks of any length.
 
         Chunks change no bit of the motion. Controls may be a function of the second and answer with what a user has
-        set meanwhile. Back-pressure: nothing is made more than a stretch before it is asked for. Drop policy: a
+        set meanwhile. Back-pressure: nothing is made over a stretch and a few frames early. Drop policy: a
         frame that `late` says is late is left out, its motion made all the same. Closing the generator ends all work.
         Without `refined` frames are the bare warp, at about half the cost: for machines that do more than this.
         """

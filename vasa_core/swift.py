@@ -114,5 +114,5 @@ def packed(layer: nn.Linear, lit: bool = False) -> Linear:
     if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():
         return lambda x: functional.gelu(layer(x), approximate="tanh") if lit else layer(x)
     held, put = torch.ops.mkldnn._reorder_linear_weight(weight), torch.ops.mkldnn._linear_pointwise
-    after = ("gelu", [], "tanh") if lit else ("none", [], "")
+    after: tuple[str, list[int], str] = ("gelu", [], "tanh") if lit else ("none", [], "")
     return lambda x: put(x, held, bias, *after)
