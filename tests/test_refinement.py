@@ -7,6 +7,7 @@ import torch
 from vasa_core.errors import MissingWeights
 from vasa_core.refinement import (
     FEATURES,
+    MOUTH_PAINTED,
     VOLUME,
     Answer,
     Appearance,
@@ -71,15 +72,16 @@ def test_no_ghost_of_a_head_that_has_moved_on_and_no_flow_where_skin_is_shown():
     assert bounded(said, fine, coarse, matte).flow.abs().max() == 0
 
 
-@pytest.mark.parametrize("opening", ["mouth", "eyes"])
-def test_what_is_drawn_between_lips_and_lids_stays(opening):
+@pytest.mark.parametrize(("opening", "painted", "gain"), [("mouth", MOUTH_PAINTED, 0.5), ("eyes", 0.0, 0.0)])
+def test_of_what_is_drawn_between_lips_and_lids_so_much_may_be_painted_and_lit(opening, painted, gain):
     fine, still, matte = torch.zeros(1, 5, 32, 32), torch.zeros(1, 12, 16, 16), torch.ones(1, 1, 32, 32)
-    fine[:, FINE.index(opening), 8:24, 8:24] = 1.0
-    for source in (UNMOVED, PAINTED):
+    fine[:, FINE.index(opening), 14:18, 8:24] = 1.0
+    for source, allowed in ((UNMOVED, 0.0), (PAINTED, painted)):
         said = bounded(answer(source, gain=0.5), fine, still, matte)
-        assert shares(said)[:, WARPED, 8:24, 8:24].min() == 1
+        assert shares(said)[:, WARPED, 14:18, 8:24].min() == pytest.approx(1 - allowed)
+        assert shares(said)[:, source, 14:18, 8:24].max() == pytest.approx(allowed)
         assert shares(said)[:, source, :4].min() == 1
-        assert said.gain[..., 3:5, 3:5].abs().max() == 0
+        assert said.gain[..., 4, 3:5].abs().max() == pytest.approx(gain)
 
 
 def test_features_are_lifted_where_the_portrait_shows_them():

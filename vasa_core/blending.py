@@ -21,12 +21,16 @@ from vasa_core.refinement import (
     FLOW_PX,
     FRINGE_PX,
     GAIN,
+    MOUTH_PAINTED,
     MOVED_PX,
     OVERPAINTED,
     STILL_PX,
     VOLUME_HIGH_CM,
     VOLUME_LOW_CM,
     WARP_FIRST,
+    WIDE_FROM,
+    WIDE_PX,
+    WIDE_TO,
 )
 from vasa_core.sight import CANONICAL_CM, COARSE, COARSE_PX, FINE, FINE_PX
 from vasa_core.sight import MOVED_PX as SIGHT_MOVED_PX
@@ -87,6 +91,22 @@ def head_within(matte: Float[np.ndarray, "512 512"]) -> Float[np.ndarray, "256 2
 def drawn_in(fine: UInt8[np.ndarray, "fine=5 256 256"]) -> UInt8[np.ndarray, "256 256"]:
     """What geometry draws itself, mouth and eyes, and a pixel around it: 0 to 255."""
     return cv2.dilate(np.maximum(fine[_MOUTH], fine[_EYES]), np.ones((3, 3), np.uint8))
+
+
+def eyes_in(fine: UInt8[np.ndarray, "fine=5 256 256"]) -> UInt8[np.ndarray, "256 256"]:
+    """The drawn eyes alone, likewise."""
+    return cv2.dilate(fine[_EYES], np.ones((3, 3), np.uint8))
+
+
+def unpainted_in(
+    fine: UInt8[np.ndarray, "fine=5 256 256"], eyes: UInt8[np.ndarray, "256 256"]
+) -> Float[np.ndarray, "256 256"]:
+    """How much of each pixel nothing may paint over: the eyes, and most of a mouth that is wide open."""
+    mouth = cv2.dilate(fine[_MOUTH], np.ones((3, 3), np.uint8))
+    around = cv2.blur(fine[_MOUTH].astype(np.float32), (WIDE_PX, WIDE_PX), borderType=cv2.BORDER_CONSTANT) / 255
+    wide = np.clip((around - WIDE_FROM) / (WIDE_TO - WIDE_FROM), 0, 1)
+    wide = cv2.dilate(wide, np.ones((2 * WIDE_PX - 1,) * 2))
+    return np.maximum(eyes, (1 - MOUTH_PAINTED * (1 - wide)) * mouth) / np.float32(255)
 
 
 @numba.njit(cache=True, fastmath=True, nogil=True)
@@ -169,7 +189,7 @@ def hear(fine_said, coarse_said, fine, blend, light):
 
 @numba.njit(cache=True, fastmath=True, nogil=True)
 @no_type_check
-def bound(fine, drawn, coarse, head, within, light_within):
+def bound(fine, drawn, eyes, unpainted, coarse, head, within, light_within):
     """What the geometry knows: how much of its share unmoved and painted may have (within [2, 256, 256]), and how much
     of flow and gain is left (light_within [2, 64, 64]); the twin of `refinement.bounded`."""
     byte, near, far = np.float32(1 / 255), np.float32(0.75), np.float32(0.25)
@@ -194,7 +214,7 @@ def bound(fine, drawn, coarse, head, within, light_within):
             between = np.float32(drawn[y, x]) * byte
             lost = max(a * head[y, x], b * np.float32(fine[_FACE, y, x]) * byte)
             within[0, y, x] = ONE - max(lost, between)
-            within[1, y, x] = ONE - between
+            within[1, y, x] = ONE - unpainted[y, x]
     step = within.shape[1] // light_within.shape[1]
     for row in range(light_within.shape[1]):
         for column in range(light_within.shape[2]):
@@ -202,7 +222,7 @@ def bound(fine, drawn, coarse, head, within, light_within):
             for y in range(step * row, step * (row + 1)):
                 for x in range(step * column, step * (column + 1)):
                     held += max(np.int32(fine[_SHOWN, y, x]), np.int32(drawn[y, x]))
-                    covered = max(covered, np.int32(drawn[y, x]))
+                    covered = max(covered, np.int32(eyes[y, x]))
             light_within[0, row, column] = ONE - np.float32(held) * byte / np.float32(step * step)
             light_within[1, row, column] = ONE - np.float32(covered) * byte
 

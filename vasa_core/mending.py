@@ -24,6 +24,7 @@ from vasa_core.blending import (
     apply,
     bound,
     drawn_in,
+    eyes_in,
     find,
     head_within,
     hear,
@@ -31,6 +32,7 @@ from vasa_core.blending import (
     put_together,
     tell,
     told_of_portrait,
+    unpainted_in,
 )
 from vasa_core.eightbit import EightBit, ranges_of
 from vasa_core.landmarks import CROP_PX
@@ -132,7 +134,9 @@ class Mending:
             np.empty((2, FINE_PX, FINE_PX), np.float32),
             np.empty((2, LIGHT_PX, LIGHT_PX), np.float32),
         )
-        bound(sight.fine, drawn_in(sight.fine), sight.coarse, self.head, within, light_within)
+        eyes = eyes_in(sight.fine)
+        unpainted = unpainted_in(sight.fine, eyes)
+        bound(sight.fine, drawn_in(sight.fine), eyes, unpainted, sight.coarse, self.head, within, light_within)
         return within, light_within
 
 

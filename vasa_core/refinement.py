@@ -47,6 +47,13 @@ WARP_FIRST = 2.0
 OVERPAINTED = 2.0
 """Logits taken from painting where the warp has the portrait's own skin."""
 
+MOUTH_PAINTED = 0.5
+"""Between lips that part little the network may have this share: the other half is the mouth that geometry draws."""
+
+WIDE_PX, WIDE_FROM, WIDE_TO = 17, 0.3, 0.5
+"""Where a window of so many pixels of 256 lies this far between the lips they part widely; so near that nothing is
+painted, corners of the mouth included."""
+
 STILL_PX, MOVED_PX = 1.5, 6.0
 FACE_STILL_PX, FACE_MOVED_PX = 0.5, 1.5
 """On the crop: a displacement up to the first leaves the portrait in place, from the second on it has moved; faces are
@@ -212,10 +219,14 @@ def bounded(
     """The answer within what the geometry knows; `matte` is the unmoved portrait's.
 
     Left to itself the network leaves ghosts of the unmoved head beside a turned one, moves lips a little, and paints
-    over teeth, which the training world seldom shows.
+    mouths as they are on average. So it may light what is drawn between the lips, and paint over half of it.
     """
-    face, shown, openings = fine[:, 1:2], fine[:, 2:3], fine[:, 3:5].amax(1, keepdim=True)
-    drawn = F.max_pool2d(openings, 3, 1, 1)
+    face, shown = fine[:, 1:2], fine[:, 2:3]
+    mouth, eyes = (F.max_pool2d(fine[:, k : k + 1], 3, 1, 1) for k in (3, 4))
+    drawn = torch.maximum(mouth, eyes)
+    around = F.avg_pool2d(fine[:, 3:4], WIDE_PX, 1, WIDE_PX // 2)
+    wide = ((around - WIDE_FROM) / (WIDE_TO - WIDE_FROM)).clamp(0, 1)
+    wide = F.max_pool2d(wide, 2 * WIDE_PX - 1, 1, WIDE_PX - 1)
     moved = coarse[:, :2].norm(dim=1, keepdim=True) * SIGHT_MOVED_PX
     gone = _gone(moved, STILL_PX, MOVED_PX) * coarse[:, -1:]
     gone, gone_face = (
@@ -229,9 +240,9 @@ def bounded(
         logits=answer.logits - torch.cat([0 * shown, 0 * shown, OVERPAINTED * shown], 1),
         painted=answer.painted,
         flow=answer.flow * (1 - F.avg_pool2d(torch.maximum(shown, drawn), 4)),
-        gain=answer.gain * (1 - F.max_pool2d(drawn, 4)),
+        gain=answer.gain * (1 - F.max_pool2d(eyes, 4)),
         unmoved_within=1 - torch.stack([gone * head, gone_face * face, drawn]).amax(0),
-        painted_within=1 - drawn,
+        painted_within=1 - torch.maximum(eyes, (1 - MOUTH_PAINTED * (1 - wide)) * mouth),
     )
 
 
