@@ -20,7 +20,7 @@ ORDER = """
     footage encoders speech wav2vec controls options motion swift sampler resting blinks
     portrait plates following contact eyes mouth sight refinement blending eightbit mending attention trailing
     warping decoder origins device device.*
-    closeup driving render stream
+    closeup driving render stream device.measure
     trust trust.chain trust.schema trust.store trust.audit trust.accounts trust.consent
     trust.likeness trust.phrase trust.evidence trust.capture trust.shelf trust.registry
     trust.authority trust.house trust.label trust.codeword trust.watermark trust.credentials trust.release trust.verify

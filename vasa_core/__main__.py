@@ -39,6 +39,7 @@ Consent = Annotated[
 ]
 FullPicture = Annotated[bool, typer.Option("--full-picture", help="Put the moving head back into the whole portrait.")]
 Size = Annotated[int, typer.Option(help="Side of the square picture in pixels.")]
+Device = Annotated[str, typer.Option(help="Where frames are made: cpu, or cuda on a graphics card.")]
 
 
 @app.command()
@@ -72,6 +73,7 @@ def speak(
     motion: Annotated[
         Path | None, typer.Option(help="Motion weights of yours; those for wav2vec 2.0 have to be.")
     ] = None,
+    device: Device = "cpu",
 ) -> None:
     """Make a portrait speak a sound."""
     from vasa_core.controls import Controls
@@ -91,7 +93,7 @@ def speak(
         emotion=mood(emotion, "--emotion")[0],
         emotion_intensity=mood(emotion, "--emotion")[1],
     )
-    released = _studio(wav2vec, motion).speak(
+    released = _studio(wav2vec, motion, device).speak(
         portrait,
         audio,
         out,
@@ -195,10 +197,17 @@ def bench(
     quick: Annotated[bool, typer.Option("--quick", help="A shorter stream: done within 50 s.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the figures here.")] = None,
     compare: Annotated[Path | None, typer.Option("--compare", help="Show ratios to an earlier --json.")] = None,
+    device: Device = "cpu",
+    pack: Annotated[
+        Path | None, typer.Option(help="Folder to write what a machine with a graphics card needs to be measured.")
+    ] = None,
 ) -> None:
     """Measure how fast this machine is."""
-    from vasa_core.bench import measure, read_earlier, report, write_figures
+    from vasa_core.bench import measure, measure_card, pack_for_card, read_earlier, report, write_figures
 
+    if pack or device != "cpu":
+        typer.echo(pack_for_card(pack) if pack else measure_card(device, quick, json_file))
+        return
     before = read_earlier(compare) if compare else None
     figures = measure(quick)
     if json_file:
@@ -335,11 +344,11 @@ def summary(released: Released) -> str:
 # ---- running ------------------------------------------------------------------------------------------------------
 
 
-def _studio(wav2vec: Path | None = None, motion: Path | None = None) -> Studio:
+def _studio(wav2vec: Path | None = None, motion: Path | None = None, device: str = "cpu") -> Studio:
     from vasa_core.studio import Studio
 
     ask = _ask if sys.stdin.isatty() and sys.stderr.isatty() else None
-    return Studio(ask=ask, wav2vec=wav2vec, motion=motion)
+    return Studio(ask=ask, wav2vec=wav2vec, motion=motion, device=device)
 
 
 def _ask(question: str) -> str:

@@ -12,7 +12,6 @@ from itertools import chain
 from os import PathLike
 from pathlib import Path
 
-import av
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -20,6 +19,11 @@ from torch import Tensor
 
 from vasa_core.clock import FRAME_RATE_HZ, SAMPLE_RATE_HZ, exact_div
 from vasa_core.errors import BadSound
+
+try:
+    import av
+except ModuleNotFoundError:  # only files need it: machines that train or measure may do without
+    av = None  # type: ignore[assignment]
 
 MEL_RATE_HZ = 100
 MELS = 80

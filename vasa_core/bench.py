@@ -32,6 +32,10 @@ from vasa_core.attention import contrast, foretold_db
 from vasa_core.audio import load_sound
 from vasa_core.clock import FRAME_RATE_HZ, SAMPLE_RATE_HZ
 from vasa_core.decoder import Decoder
+from vasa_core.device.choice import device_named
+from vasa_core.device.measure import measure as device_figures
+from vasa_core.device.measure import pack, rig, write
+from vasa_core.device.measure import report as card_report
 from vasa_core.errors import BadOption
 from vasa_core.latents import Motion
 from vasa_core.portrait import Portrait
@@ -122,6 +126,23 @@ def measure(quick: bool = False) -> Bench:
         processor_ms=1000 * processor_s / large.frames,
         costs_ms=_costs(studio, portrait, clip),
     )
+
+
+def pack_for_card(folder: Path) -> str:
+    """Writes a portrait and a voice of ours for `device.measure`; says how to go on."""
+    pack(Studio().portrait(assets.portraits()[0]), load_sound(assets.voices()[0]), folder)
+    return f"{folder}: now, on the machine with the card, python -m vasa_core.device.measure {folder} --json FILE"
+
+
+def measure_card(device: str, quick: bool = False, json_file: Path | None = None) -> str:
+    """The same portrait and voice made on a graphics card, as a table (`device.measure`)."""
+    studio, place = Studio(device=device), device_named(device)
+    assert place
+    subject = rig(studio.portrait(assets.portraits()[0]), load_sound(assets.voices()[0]), place)
+    figures = device_figures(subject, QUICK_STREAM_S if quick else STREAM_S)
+    if json_file:
+        write(figures, json_file)
+    return card_report(figures)
 
 
 def _timed(studio: Studio, subject: Path, voice: Path, out: Path, size: int):

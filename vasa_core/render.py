@@ -15,6 +15,7 @@ from vasa_core.ahead import made_ahead
 from vasa_core.attention import Attention, Begun
 from vasa_core.clock import FRAME_RATE_HZ
 from vasa_core.decoder import Decoder
+from vasa_core.device.frames import Drawer
 from vasa_core.landmarks import CROP_PX
 from vasa_core.latents import Motion
 from vasa_core.plates import LARGE_PX
@@ -46,10 +47,11 @@ def render_frames(
     fps: float = FRAME_RATE_HZ,
     *,
     every_frame: bool = False,
+    drawer: Drawer | None = None,
 ) -> Iterator[UInt8[np.ndarray, "size size 3"]]:
     """The frames of a motion that arrives in stretches of any length, `fps` to the second, one at a time; `every_frame`
-    as in `drawn`."""
-    decoder, trail = Decoder(portrait, surface, networks, made_at(size)), Trail(fps)
+    as in `drawn`. A `drawer` draws them on its device with networks of its own."""
+    trail = Trail(fps)
 
     def wanted() -> Iterator[Wanted | None]:
         for motion in moments:
@@ -58,8 +60,14 @@ def render_frames(
                 yield pose, dynamics, trail(pose)
             yield None
 
-    for frame in drawn(decoder, wanted(), every_frame=every_frame):
-        yield resized(frame, size)
+    if drawer:
+        frames = drawer.frames(portrait, surface, made_at(size), wanted(), live=False)
+    else:
+        decoder = Decoder(portrait, surface, networks, made_at(size))
+        frames = drawn(decoder, wanted(), every_frame=every_frame)
+    with closing(frames):
+        for frame in frames:
+            yield resized(frame, size)
 
 
 def drawn(

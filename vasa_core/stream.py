@@ -87,7 +87,7 @@ def generate_motion(
 def motion_windows(
     audio_features: Float[Tensor, "frame audio"] | Iterable[Float[Tensor, "_ audio"]],
     controls: Controls | ControlCurve,
-    model: MotionTransformer,
+    model: MotionTransformer | Swift,
     generator: torch.Generator,
     pace: Pace = WHOLE,
 ) -> Iterator[Motion]:
@@ -96,7 +96,8 @@ def motion_windows(
     The same features in other blocks give the same motion. A curve of controls is asked for a stretch just before
     that stretch is made, so it may answer with what a user has set meanwhile.
     """
-    config, curve, swift = model.config, constant(controls), Swift(model)
+    config, curve = model.config, constant(controls)
+    swift = model if isinstance(model, Swift) else Swift(model)
     hop, lookahead = pace.hop_of(config.window), pace.lookahead
     length = min(config.window, hop + lookahead + pace.imagined)
     past_motion = torch.zeros(1, config.past, MOTION)

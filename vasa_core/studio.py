@@ -34,6 +34,9 @@ from vasa_core.blinks import Blinker
 from vasa_core.clock import FRAME_RATE_HZ, SAMPLE_RATE_HZ
 from vasa_core.controls import ControlCurve, Controls, constant
 from vasa_core.decoder import Decoder, with_appearance
+from vasa_core.device.choice import CPU, device_named
+from vasa_core.device.frames import Drawer
+from vasa_core.device.motion import DeviceMotion, DeviceSpeech
 from vasa_core.driving import motion_of
 from vasa_core.errors import BadOption, MissingWeights
 from vasa_core.footage import has_sound
@@ -112,6 +115,13 @@ class Studio:
     motion: Path | None = None
     """Motion weights other than the shipped ones."""
 
+    device: str = CPU
+    """Where videos and streams are computed: `cpu`, by compiled code, or `cuda`, on a graphics card (`device.choice`).
+    A card's network is asked about every frame."""
+
+    def __post_init__(self) -> None:
+        device_named(self.device)  # refuses what is not there
+
     @cached_property
     def surface(self) -> Surface:
         """The deforming face surface."""
@@ -125,7 +135,14 @@ class Studio:
     @cached_property
     def speech_encoder(self) -> SpeechEncoder:
         """Our own ear."""
-        return load_speech_encoder(assets.weights("speech.safetensors"))
+        encoder, device = load_speech_encoder(assets.weights("speech.safetensors")), device_named(self.device)
+        return DeviceSpeech(encoder, device) if device else encoder
+
+    @cached_property
+    def drawer(self) -> Drawer | None:
+        """What draws frames in place of the processor's compiled code."""
+        device = device_named(self.device)
+        return Drawer(device, self.face_networks) if device else None
 
     @cached_property
     def ear(self) -> SpeechEncoder | Wav2VecEncoder:
@@ -145,6 +162,12 @@ class Studio:
                 "weights that learned from it, as python -m vasa_core.train.motion --encoder makes them."
             )
         return model
+
+    @cached_property
+    def motion_at_work(self) -> MotionTransformer | DeviceMotion:
+        """The motion model where it runs."""
+        device = device_named(self.device)
+        return DeviceMotion(self.motion_model, device) if device else self.motion_model
 
     def portrait(self, subject: Subject) -> Portrait:
         """The portrait of the one face in a picture, ready to move; takes a second, so keep it for more calls."""
@@ -296,8 +319,7 @@ class Studio:
         """
         _check_between("size", size, *SIZES)
         portrait, curve = self.portrait(subject), constant(controls or Controls())
-        networks = self.face_networks if refined else None
-        decoder, trail = Decoder(portrait, self.surface, networks, made_at(size)), Trail()
+        trail = Trail()
         left = threading.Event()
         seconds: deque[float] = deque()
 
@@ -316,7 +338,7 @@ class Studio:
         with (
             one_thread(),
             closing(made_ahead(self._motions(chunks, curve, seed, pace), left=left)) as motions,
-            closing(drawn(decoder, wanted(), every_frame=self.every_frame, left=left)) as frames,
+            closing(self._drawn_live(portrait, wanted(), made_at(size), refined, left)) as frames,
         ):
             for frame in frames:
                 yield Moment(second=seconds.popleft(), picture=resized(frame, size))
@@ -371,16 +393,29 @@ class Studio:
             made_from, heard = self.ear.listen(sound, block), self.speech_encoder.listen(again, block)
         else:
             made_from, heard = itertools.tee(self.ear.listen(chunks, block))
-        windows = motion_windows(made_from, curve, self.motion_model, generator, pace)
+        windows = motion_windows(made_from, curve, self.motion_at_work, generator, pace)
         return Blinker(self.surface, rng).change(Rest(self.surface, silence).change(windows, heard), curve)
 
     def _frames(
         self, portrait: Portrait, moments: Iterable[Motion], size: int, full: bool, fps: int
     ) -> Iterator[Picture]:
         whole = PasteBack(portrait) if full else None
-        shown_px, networks, every = CROP_PX if full else size, self.face_networks, self.every_frame
-        for frame in render_frames(portrait, moments, self.surface, shown_px, networks, fps, every_frame=every):
+        shown_px, networks, every, drawer = CROP_PX if full else size, self.face_networks, self.every_frame, self.drawer
+        frames = render_frames(
+            portrait, moments, self.surface, shown_px, networks, fps, every_frame=every, drawer=drawer
+        )
+        for frame in frames:
             yield whole(frame) if whole else frame
+
+    def _drawn_live(
+        self, portrait: Portrait, wanted: Iterable[Wanted | None], size: int, refined: bool, left: threading.Event
+    ) -> Generator[Picture, None, None]:
+        networks = self.face_networks if refined else None
+        if self.drawer:
+            drawer = self.drawer if refined else Drawer(self.drawer.device, None)
+            return drawer.frames(portrait, self.surface, size, wanted, live=True)
+        decoder = Decoder(portrait, self.surface, networks, size)
+        return drawn(decoder, wanted, every_frame=self.every_frame, left=left)
 
     def _facial_dynamics(
         self, expression: dict[str, float], gaze: tuple[float, float]

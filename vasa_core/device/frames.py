@@ -6,7 +6,7 @@ While one batch is fetched and used the next is already being made. Batches have
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +15,13 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
+from vasa_core.decoder import Decoder
 from vasa_core.device.decoder import BatchDecoder
 from vasa_core.device.replay import Replayed
 from vasa_core.latents import DYNAMICS, POSE
+from vasa_core.portrait import Portrait
+from vasa_core.refinement import FaceNetworks
+from vasa_core.surface import Surface
 
 Moment = tuple[Float[np.ndarray, " pose=6"], Float[np.ndarray, " dynamics=50"], Float[np.ndarray, " pose=6"]]
 """Head pose, facial dynamics, trailing pose."""
@@ -25,7 +29,13 @@ Moment = tuple[Float[np.ndarray, " pose=6"], Float[np.ndarray, " dynamics=50"], 
 WHOLE_BATCH, LIVE_BATCH = 32, 8
 """Frames made at once from a sound that is all there, and of a voice that is still speaking (`stream.LIVE.hop`)."""
 
+TRIAL_BATCH = 2
+"""On the processor, where nothing is gained by more."""
+
 IN_FLIGHT = 2
+
+PORTRAITS_KEPT = 4
+"""Of so many portraits and sizes all that was made ready, recordings included, is kept for the next clip."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +58,9 @@ class Batches:
         self._slots = [self._slot() for _ in range(IN_FLIGHT + 1)] if self._cuda else []
         self._next = 0
 
-    def frames(self, wanted: Iterable[Moment | None], live: bool) -> Iterator[UInt8[np.ndarray, "size size 3"]]:
+    def frames(
+        self, wanted: Iterable[Moment | None], live: bool
+    ) -> Generator[UInt8[np.ndarray, "size size 3"], None, None]:
         """The frames of what is wanted, in order. None says that more will be long in coming: a `live` one then gives
         out all it has, instead of waiting until a batch is full."""
         waiting: list[Moment] = []
@@ -99,3 +111,31 @@ class Batches:
             return self._fetched(self._launched(launched.moments))
         pictures = launched.pictures.numpy()
         return [pictures[k].copy() for k in range(len(launched.moments))]
+
+
+class Drawer:
+    """Draws frames of any portrait on one device, and remembers what it made ready for the last few."""
+
+    def __init__(self, device: torch.device, networks: FaceNetworks | None, recorded: bool = True) -> None:
+        self.device, self.networks, self.recorded = device, networks, recorded
+        self._kept: dict[tuple[int, int, bool], tuple[Portrait, Batches]] = {}
+
+    def frames(
+        self, portrait: Portrait, surface: Surface, size: int, wanted: Iterable[Moment | None], live: bool
+    ) -> Generator[UInt8[np.ndarray, "size size 3"], None, None]:
+        """As `render.drawn`, at this size; a `live` voice is not kept waiting for a full batch."""
+        key = id(portrait), size, live
+        kept = self._kept.pop(key, None)  # two clips of one portrait at once: each with its own
+        batches = kept[1] if kept else self.ready(portrait, surface, size, live)
+        try:
+            yield from batches.frames(wanted, live)
+        finally:
+            self._kept[key] = portrait, batches  # the portrait too: while it lives, no other has its id
+            while len(self._kept) > PORTRAITS_KEPT:
+                self._kept.pop(next(iter(self._kept)))
+
+    def ready(self, portrait: Portrait, surface: Surface, size: int, live: bool) -> Batches:
+        """Everything that this portrait needs before its first frame."""
+        batch = TRIAL_BATCH if self.device.type == "cpu" else LIVE_BATCH if live else WHOLE_BATCH
+        decoder = BatchDecoder(Decoder(portrait, surface, self.networks, size), self.networks, self.device)
+        return Batches(decoder, batch, self.recorded)

@@ -8,7 +8,9 @@ passes of a window share a batch.
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import fields
 
 import torch
@@ -45,7 +47,9 @@ class DeviceMotion(Swift):
     def __init__(self, model: MotionTransformer, device: torch.device, recorded: bool = True) -> None:
         self.model, self.config = model, model.config  # nothing else of `Swift`: that is for the processor
         there = copy.deepcopy(model).to(device)
-        self._device = device
+        self._device, self._turn = device, threading.Lock()  # of those who share one model, one at a time
+        # beside the frames and before them, as those wait for it
+        self._aside = torch.cuda.Stream(device, priority=-1) if device.type == "cuda" else None
 
         def passes(noisy: Tensor, time: Tensor, *conditions: Tensor) -> tuple[Tensor, ...]:
             return (there(noisy, time, Conditions(**dict(zip(CONDITION_NAMES, conditions, strict=True)))),)
@@ -57,9 +61,10 @@ class DeviceMotion(Swift):
         prepared: dict[tuple[str | None, ...], list[Tensor]] = {}
 
         def denoise(noisy: Tensor, time: Tensor, without: tuple[str | None, ...]) -> Tensor:
-            if without not in prepared:
-                repeated = conditions.repeated(without)
-                prepared[without] = [getattr(repeated, name).to(self._device) for name in CONDITION_NAMES]
-            return self._passes(noisy, time, *prepared[without])[0].cpu()
+            with self._turn, torch.cuda.stream(self._aside) if self._aside else nullcontext():
+                if without not in prepared:
+                    repeated = conditions.repeated(without)
+                    prepared[without] = [getattr(repeated, name).to(self._device) for name in CONDITION_NAMES]
+                return self._passes(noisy, time, *prepared[without])[0].cpu()
 
         return denoise

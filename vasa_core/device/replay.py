@@ -64,7 +64,7 @@ class Replayed:
         graph = torch.cuda.CUDAGraph()
         try:
             self._warm_up(held)
-            with torch.cuda.graph(graph):
+            with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # other threads go on meanwhile
                 outputs = self.function(*held)
         except RuntimeError as why:
             warnings.warn(f"not recorded as a CUDA graph, and slower for it: {why}", stacklevel=2)
