@@ -69,6 +69,7 @@ def stylised(kit: FaceKit, person: Person, style: Style) -> Person:
             blotches=skin.blotches * keep,
             wrinkles=skin.wrinkles * (1 - 0.6 * a),
             eye_shade=skin.eye_shade * keep,
+            lid_fold=skin.lid_fold * keep,
         ),
         eyes=replace(
             person.eyes,
