@@ -116,6 +116,20 @@ def test_the_sync_judge_learns_which_lips_are_whose() -> None:
 # --------------------------------------------------------------------------- head and sound
 
 
+def test_a_tenth_of_the_scripts_is_kept_out_of_training_with_all_its_ways() -> None:
+    lengths = list(range(100, 146))  # 23 scripts, each performed twice
+    starts = np.cumsum([0, *lengths[:-1]]).tolist()
+    nothing = torch.zeros(1, 1)
+    takes = recipe.Performed(mel=nothing, lips=nothing, turns_deg=torch.zeros(1, 3), starts=starts, lengths=lengths)
+    learned, kept = recipe.parted(takes)
+    assert learned.lengths + kept.lengths == lengths and learned.starts + kept.starts == starts
+    assert len(learned.lengths) == 40 and len(kept.lengths) == 6
+    judge = torch.nn.Linear(1, 1)
+    assert recipe.tested(judge, None) == {}
+    told = recipe.tested(judge, lambda rng: torch.tensor(rng.random()))
+    assert told == recipe.tested(judge, lambda rng: torch.tensor(rng.random())) and judge.training
+
+
 def test_a_shifted_head_is_judged_by_the_windows_it_is_shifted_to() -> None:
     judge = capp.CappJudge(width=16, curves=4).eval()
     mel, turns = torch.randn(400, 80), np.cumsum(np.random.default_rng(0).normal(size=(100, 3)), 0).astype(np.float32)
