@@ -28,7 +28,7 @@ from vasa_core.sight import COARSE_PX, FINE_PX
 SPARE = 1.5
 """The rasteriser gets this many times the room that its hardest trial takes."""
 
-TRIALS = (
+TRIALS: tuple[tuple[tuple[float, ...], dict[str, float]], ...] = (
     ((0.0, 0.0, 0.0, 0.0, 0.0, 0.0), {}),
     ((0.3, 0.5, 0.1, 0.0, 0.0, 8.0), {"jawOpen": 0.8}),
     ((-0.3, -0.5, -0.1, 0.0, 0.0, 8.0), {"mouthSmile": 0.8, "eyeBlink": 1.0}),
@@ -45,6 +45,7 @@ class BatchDecoder:
         self.size = decoder.plates.crop.shape[0]
         self.posing, self.warping = Posing(decoder, device), Warping(decoder, device)
         self.mouths, self.eyes = Mouths(decoder, device), [Eyes(decoder, eye, device) for eye in (0, 1)]
+        self.parts: list[Mouths | Eyes] = [self.mouths, *self.eyes]
         self.sights = Sights(decoder, device)
         self.mends = Mends(decoder, _placed(networks, device), device) if networks else None
         self.rooms = self._tried(decoder)
@@ -60,12 +61,12 @@ class BatchDecoder:
         poses = self.posing(head_pose, facial_dynamics, trailing)
         warps, seen = self.warping(poses, self.rooms)
         pictures = warps.picture
-        mouth, *lids = (part.openings(enlarged(poses.projected, self.zoom)) for part in (self.mouths, *self.eyes))
+        mouth, *lids = (part.openings(enlarged(poses.projected, self.zoom)) for part in self.parts)
         drawn = [*seen, self.mouths.draw(pictures, poses, self.posing, mouth, self.rooms.mouth)]
         for eye, contour in zip(self.eyes, lids, strict=True):
             eye.draw(pictures, poses, self.posing, contour)
         if self.mends:
-            contours = [part.openings(poses.projected) for part in (self.mouths, *self.eyes)]
+            contours = [part.openings(poses.projected) for part in self.parts]
             fine = self.sights.fine(warps, contours, self._fine_windows())
             coarse, seen = self.sights.coarse(poses, self.rooms)
             drawn += seen
@@ -79,7 +80,7 @@ class BatchDecoder:
     def _fine_windows(self) -> list[tuple[int, int]]:
         """Windows of mouth and eyes on the fine planes."""
         times = self.size // FINE_PX
-        return [(high // times, wide // times) for high, wide in (p.window for p in (self.mouths, *self.eyes))]
+        return [(high // times, wide // times) for high, wide in (part.window for part in self.parts)]
 
     def _tried(self, decoder: Decoder) -> Rooms:
         """Room enough for the hardest of a few poses, and some to spare."""

@@ -26,6 +26,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from vasa_core import assets
+from vasa_core import portrait as portraits
 from vasa_core.blinks import Blinker
 from vasa_core.clock import FRAME_RATE_HZ, SAMPLES_PER_FRAME
 from vasa_core.controls import Controls, constant
@@ -38,7 +39,7 @@ from vasa_core.errors import BadInput, BadOption
 from vasa_core.landmarks import CROP_PX
 from vasa_core.latents import Motion
 from vasa_core.motion import load_motion_model
-from vasa_core.portrait import Portrait, load, save
+from vasa_core.portrait import Portrait
 from vasa_core.refinement import FaceNetworks, load_networks
 from vasa_core.render import poses, within_view
 from vasa_core.resting import Rest
@@ -100,7 +101,7 @@ class Rig:
 def pack(portrait: Portrait, sound: Float[Tensor, " sample"], folder: Path) -> None:
     """Writes what `rig` reads; the picture that the portrait was cut from stays behind."""
     folder.mkdir(parents=True, exist_ok=True)
-    save(replace(portrait, picture=portrait.crop), folder / PORTRAIT_FILE)
+    portraits.save(replace(portrait, picture=portrait.crop), folder / PORTRAIT_FILE)
     save_file({"samples": sound.contiguous()}, folder / SOUND_FILE)
 
 
@@ -110,7 +111,7 @@ def rig_of(folder: Path, device: torch.device) -> Rig:
         sound = load_file(folder / SOUND_FILE)["samples"]
     except (FileNotFoundError, SafetensorError, KeyError):
         raise BadInput(f"{folder} holds no packed portrait and sound: write it with vasa bench --pack.") from None
-    return rig(load(folder / PORTRAIT_FILE), sound, device)
+    return rig(portraits.load(folder / PORTRAIT_FILE), sound, device)
 
 
 def rig(portrait: Portrait, sound: Float[Tensor, " sample"], device: torch.device) -> Rig:
@@ -227,7 +228,8 @@ def _stages(subject: Rig, drawer: Drawer, given: list[Moment], tries: int) -> di
     """Milliseconds of each stage of a batch, a frame's share, least of some tries; not recorded, so that each can be
     waited for."""
     batches = drawer.ready(subject.portrait, subject.surface, CROP_PX, live=False)
-    decoder, batch = batches.decoder, batches.batch
+    decoder, batch, mends = batches.decoder, batches.batch, batches.decoder.mends
+    assert mends
     filled = (given * (batch // len(given) + 1))[:batch]
     told = [torch.from_numpy(np.stack(part)).to(subject.device) for part in zip(*filled, strict=True)]
     least: dict[str, float] = {}
@@ -244,8 +246,7 @@ def _stages(subject: Rig, drawer: Drawer, given: list[Moment], tries: int) -> di
         for _ in range(tries):
             found = timed("poses", lambda: decoder.posing(*told))
             warps, _ = timed("rasteriser and warp", lambda found=found: decoder.warping(found, decoder.rooms))
-            parts = (decoder.mouths, *decoder.eyes)
-            contours = [part.openings(enlarged(found.projected, decoder.zoom)) for part in parts]
+            contours = [part.openings(enlarged(found.projected, decoder.zoom)) for part in decoder.parts]
             mouth = (warps.picture, found, decoder.posing, contours[0], decoder.rooms.mouth)
             timed("mouth", lambda mouth=mouth: decoder.mouths.draw(*mouth))
             for eye, contour in zip(decoder.eyes, contours[1:], strict=True):
@@ -255,7 +256,7 @@ def _stages(subject: Rig, drawer: Drawer, given: list[Moment], tries: int) -> di
             fine = timed("fine sight", lambda sight=sight: decoder.sights.fine(*sight))
             coarse, _ = timed("coarse sight", lambda found=found: decoder.sights.coarse(found, decoder.rooms))
             seen = (warps, fine, coarse)
-            pictures = timed("network and blend", lambda seen=seen: decoder.mends(*seen))
+            pictures = timed("network and blend", lambda seen=seen: mends(*seen))
             timed("to the processor", lambda pictures=pictures: pictures.to(torch.uint8).cpu())
     return least
 

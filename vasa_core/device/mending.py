@@ -7,31 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from vasa_core.blending import UNIT_FROM_TENTH, head_within, told_of_portrait
+from vasa_core.blending import UNIT_FROM_TENTH, told_of_portrait
 from vasa_core.decoder import Decoder
 from vasa_core.device.planes import Window, polygons
 from vasa_core.device.posing import Normals, Poses, enlarged, on
 from vasa_core.device.raster import Hits, hits, interpolated
 from vasa_core.device.warping import Rooms, Warps, whole
 from vasa_core.landmarks import CROP_PX
-from vasa_core.mending import CANONICAL, MOVED
-from vasa_core.refinement import (
-    FACE_MOVED_PX,
-    FACE_STILL_PX,
-    FLOW_PX,
-    GAIN,
-    MOVED_PX,
-    OVERPAINTED,
-    STILL_PX,
-    WARP_FIRST,
-    FaceNetworks,
-)
+from vasa_core.mending import CANONICAL
+from vasa_core.refinement import FLOW_PX, GAIN, WARP_FIRST, Answer, FaceNetworks, bounded, shares
 from vasa_core.sight import CANONICAL_CM, COARSE_PX, FINE_PX
 from vasa_core.sight import MOVED_PX as SIGHT_MOVED_PX
 
@@ -102,21 +93,27 @@ class Mends:
         self.unmoved = on(device, decoder.plates.crop.astype(np.float32)).permute(2, 0, 1)
         told = told_of_portrait(portrait.crop)[..., PORTRAIT_TOLD]
         self.portrait_told = on(device, told).permute(2, 0, 1)[None]
-        self.head = on(device, head_within(portrait.matte))
+        matte = cv2.resize(portrait.matte, (FINE_PX, FINE_PX), interpolation=cv2.INTER_AREA)
+        self.matte, self.lead = on(device, matte)[None, None], on(device, np.array([WARP_FIRST, 0, 0]))[:, None, None]
         self.volume = on(device, portrait.appearance_volume)[None]
         self.factor, self.offset = (on(device, part) for part in UNIT_FROM_TENTH)
 
     def __call__(self, warps: Warps, fine: Tensor, coarse: Tensor) -> Float[Tensor, "batch size size 3"]:
         """The frames, mended."""
         fine_said, coarse_said = self.network.heads(self._told(warps.picture, fine, coarse))
-        said = F.pixel_shuffle(fine_said.float(), 2)
-        unmoved_within, painted_within, flow_within, gain_within = self._bounds(fine, coarse)
-        share = torch.softmax(said[:, :3] + self._lead(fine), 1)
-        blend = torch.cat([share[:, 1:2] * unmoved_within, share[:, 2:] * painted_within, (said[:, 3:] + 1) * 127.5], 1)
-        light = coarse_said.float()
-        flow = FLOW_PX * CROP_PX / FINE_PX * torch.tanh(0.2 * light[:, :2]) * flow_within
-        gain = torch.exp(GAIN * torch.tanh(0.5 * light[:, 2:]) * gain_within)
-        return self._put_together(warps.picture, blend, flow, gain)
+        said, light = F.pixel_shuffle(fine_said.float(), 2), coarse_said.float()
+        free = torch.ones_like(said[:, :1])
+        answer = Answer(
+            logits=said[:, :3] + self.lead,
+            painted=said[:, 3:],
+            flow=FLOW_PX * torch.tanh(0.2 * light[:, :2]),
+            gain=GAIN * torch.tanh(0.5 * light[:, 2:]),
+            unmoved_within=free,
+            painted_within=free,
+        )
+        answer = bounded(answer, fine, coarse, self.matte.expand(len(said), -1, -1, -1))
+        blend = torch.cat([shares(answer)[:, 1:], (answer.painted + 1) * 127.5], 1)
+        return self._put_together(warps.picture, blend, answer.flow * (CROP_PX / FINE_PX), torch.exp(answer.gain))
 
     def _told(self, picture: Tensor, fine: Tensor, coarse: Tensor) -> Float[Tensor, "batch told=72 128 128"]:
         """All that the network is told; the twin of `blending.tell` and `blending.find`."""
@@ -130,26 +127,6 @@ class Mends:
         portrait = self.portrait_told.expand(len(picture), -1, -1, -1)
         told = torch.cat([warped, portrait, F.pixel_unshuffle(fine, 2), coarse, features], 1)
         return told.contiguous(memory_format=torch.channels_last)
-
-    def _lead(self, fine: Tensor) -> Float[Tensor, "batch 3 256 256"]:
-        """What is added to the logits of warped, unmoved and painted."""
-        shown = fine[:, 2:3]
-        return torch.cat([torch.full_like(shown, WARP_FIRST), torch.zeros_like(shown), -OVERPAINTED * shown], 1)
-
-    def _bounds(self, fine: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """How much unmoved, painted, flow and gain may have; the twin of `refinement.bounded`."""
-        drawn = F.max_pool2d(fine[:, 3:5].amax(1, keepdim=True), 3, 1, 1)
-        moved = coarse[:, MOVED].norm(dim=1, keepdim=True) * SIGHT_MOVED_PX
-        gone, gone_face = (
-            F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
-            for x in (
-                _gone(moved, STILL_PX, MOVED_PX) * coarse[:, -1:],
-                _gone(moved, FACE_STILL_PX, FACE_MOVED_PX),
-            )
-        )
-        held = torch.stack([gone * self.head, gone_face * fine[:, 1:2], drawn]).amax(0)
-        flow_held = F.avg_pool2d(torch.maximum(fine[:, 2:3], drawn), 4)
-        return 1 - held, 1 - drawn, 1 - flow_held, 1 - F.max_pool2d(drawn, 4)
 
     def _put_together(self, picture: Tensor, blend: Tensor, flow: Tensor, gain: Tensor) -> Tensor:
         """The blend at full size; the twin of `blending.put_together`."""
@@ -165,7 +142,3 @@ class Mends:
         unmoved, painted, colours = blend[:, :1], blend[:, 1:2], blend[:, 2:]
         value = (1 - unmoved - painted) * seen + painted * colours + unmoved * self.unmoved
         return whole(value.permute(0, 2, 3, 1))
-
-
-def _gone(moved: Tensor, still_px: float, moved_px: float) -> Tensor:
-    return ((moved - still_px) / (moved_px - still_px)).clamp(0, 1)
