@@ -20,7 +20,7 @@ from vasa_core.surface import LOWER_LIDS, UPPER_LIDS, Surface
 USUAL_PER_MINUTE = 18.0
 """How often people blink where nothing else is asked."""
 
-LEARNED_PER_MINUTE = 9.0
+LEARNED_PER_MINUTE = 18.0
 """How often the motion model blinks by itself in ten denoising steps (measured on held-out voices): fewer steps make
 fewer blinks, so what is missing is strewn in."""
 

@@ -1,6 +1,6 @@
 """What a user may ask of the motion: where to look, how near, in what mood, how lively; impossible wishes are refused.
 
-Defaults are the paper's (section 4) for gaze, distance, emotion and lambda_A; lambda_g and steps were measured.
+Defaults are the paper's (section 4) for gaze, distance, emotion and both lambdas; steps were measured.
 Where one `Controls` is accepted, a function from seconds to `Controls` makes every wish a curve.
 """
 
@@ -38,8 +38,8 @@ class Controls:
     emotion_intensity: Number = 0.8
     guidance_audio: Number = 0.5
     """lambda_A: how strictly lips and head follow the voice; at 1 the mouth opens a quarter too wide."""
-    guidance_gaze: Number = 0.0
-    """lambda_g: how closely the eyes keep to their aim; above 0 it costs a third of a pass more."""
+    guidance_gaze: Number = 1.0
+    """lambda_g: how closely the eyes keep to an aim other than straight ahead; above 0 it costs a third of a pass more."""
     steps: int = 10
     """Denoising steps per window (paper: 50)."""
     energy: Number = 1.0

@@ -59,17 +59,17 @@ HEAD_SHARE = (0.30, 0.40)
 """Pitch and yaw: how much of the main gaze the head takes over from the eyes (as in the performances trained on)."""
 
 
-HEAD_TO_THE_VOICE = 4.0
-"""How many times as strictly as lips the head and the eyes are guided by the sound: at a strength that opens the mouth
-as wide as people do, heads would keep to the voice a quarter less than in the performances they learned from."""
+TO_THE_VOICE, STRICTEST_HEAD, STRICTEST_EYES = 9.0, 4.5, 2.5
+"""How many times as strictly as lips the head and the eyes are guided by the sound, and how strictly at most: at a
+strength that opens the mouth as wide as people do, heads would keep to the voice a quarter less than in the performances
+they learned from, and move as evenly as nobody does. Eyes led as strictly would leave their aim."""
+
+HEAD_KEPT = 0.77
+"""Heads guided so strictly go too far; this share of it moves them as far as in the performances."""
 
 GAZE_UNTIL = 0.6
 """Diffusion time from which on the eyes are guided to their aim. Before it the answer without an aim is straight ahead,
 and eyes pushed away from there come to rest a third beyond their aim; from there on they only scatter less about it."""
-
-TO_THE_VOICE = torch.ones(MOTION)
-TO_THE_VOICE[:POSE] = TO_THE_VOICE[-GAZE:] = HEAD_TO_THE_VOICE
-
 
 def generate_motion(
     audio_features: Float[Tensor, "frame audio"],
@@ -157,6 +157,14 @@ def join_weight(window: int, lookahead: int) -> Float[Tensor, "window 1"]:
     return (1 - place * place * (3 - 2 * place))[:, None]
 
 
+def to_the_voice(guidance_audio: float) -> Float[Tensor, " motion=56"]:
+    """Lambda of the sound for each number of the motion: lips as asked, head and eyes more strictly."""
+    strict = torch.full((MOTION,), float(guidance_audio))
+    for place, most in ((slice(POSE), STRICTEST_HEAD), (slice(-GAZE, None), STRICTEST_EYES)):
+        strict[place] = min(TO_THE_VOICE * guidance_audio, max(most, guidance_audio))
+    return strict
+
+
 def _denoised_window(
     swift: Swift,
     conditions: Conditions,
@@ -168,7 +176,8 @@ def _denoised_window(
     """One sample of the window, guided and joined to the one before, in rad and cm; z from the distance asked for."""
     window = conditions.audio.shape[1]
     noise = torch.randn(1, window, MOTION, generator=generator)
-    guidance = {"audio": wish.guidance_audio * TO_THE_VOICE, "gaze": wish.guidance_gaze}
+    # straight ahead needs no leading: only who asks for a direction pays for the third pass
+    guidance = {"audio": to_the_voice(wish.guidance_audio), "gaze": wish.guidance_gaze if any(wish.gaze) else 0.0}
     expected = torch.nn.functional.pad(swift.model.standardised(ahead), (0, 0, 0, window - ahead.shape[1]))
     denoiser = held(guided(swift.answering(conditions), guidance, {"gaze": GAZE_UNTIL}), expected, weight)
     return swift.model.restored(sample_deis(denoiser, noise, wish.steps))
@@ -176,7 +185,7 @@ def _denoised_window(
 
 def _as_wished(made: Float[Tensor, "frame motion=56"], wishes: list[Controls]) -> Float[Tensor, "frame motion=56"]:
     """The window with the head's liveliness scaled, its turn and distance put in; the eyes keep their aim meanwhile."""
-    energy = torch.tensor([wish.energy for wish in wishes])[:, None]
+    energy = HEAD_KEPT * torch.tensor([wish.energy for wish in wishes])[:, None]
     distance = torch.tensor([wish.head_distance for wish in wishes])
     share = torch.tensor([[HEAD_SHARE[0] * wish.gaze[1], HEAD_SHARE[1] * wish.gaze[0], 0.0] for wish in wishes])
     asked = torch.tensor([[wish.pose[1], wish.pose[0], wish.pose[2]] for wish in wishes])

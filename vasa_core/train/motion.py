@@ -72,7 +72,12 @@ class Weights:
     lips: float = 3.0
     lids: float = 3.0
     brows: float = 1.0
+    contact: float = 1.0  # lips apart where they touch: half a millimetre there is seen more than two in a vowel
     head: float = 1.0  # the six numbers of the pose and their change, lost among 56 channels otherwise
+
+
+TOUCHING_CM, CONTACT_CM = 0.05, 0.15
+"""Lips less open than the first touch; an opening by the second there weighs as one unit."""
 
 
 class LipsAndLids:
@@ -99,6 +104,10 @@ class LipsAndLids:
         )
         self.for_lids = self.lid_gaps / 0.25 / self.lid_gaps.shape[1] ** 0.5
         self.for_brows = basis[:, BROWS, 1] / 0.2 / len(BROWS) ** 0.5
+
+    def touching(self, motion: Float[Tensor, "*batch motion=56"]) -> Float[Tensor, "*batch 1"]:
+        """1 where the middle of the lips is closer than `TOUCHING_CM`, else 0."""
+        return ((motion[..., CODE] @ self.lip_gap) < TOUCHING_CM).float()[..., None]
 
     def opening_cm(self, motion: Float[Tensor, "frame motion=56"]) -> Float[Tensor, " frame"]:
         """Opening of the middle of the lips beyond the neutral face's."""
@@ -150,12 +159,13 @@ def motion_loss(
     )  # the past is exact
     code = error[..., CODE] * model.std[CODE]
     care = carefulness(model)
-    head_step = importance * step[..., :POSE].square()
-    head = error[..., :POSE].square().mean() + weights.velocity * head_step.mean()
+    head = error[..., :POSE].square() + weights.velocity * step[..., :POSE].square()
+    apart = (code @ readout.lip_gaps) / CONTACT_CM * readout.touching(model.restored(standard))
     return {
         "plain": (importance * care * error.square()).mean(),
         "velocity": weights.velocity * (importance * care * step.square()).mean(),
-        "head": weights.head * head,
+        "head": weights.head * (importance * head).mean(),
+        "contact": weights.contact * (importance * apart.square()).mean(),
         **{
             name: getattr(weights, name) * (importance * (code @ matrix.to(code.device)).square()).sum(-1).mean()
             for name, matrix in (("lips", readout.for_lips), ("lids", readout.for_lids), ("brows", readout.for_brows))
