@@ -372,12 +372,13 @@ def _stop(signal_number: int, frame: FrameType | None) -> None:
 
 def _run() -> int:
     try:
-        return app(prog_name="vasa", standalone_mode=False) or 0
+        code = app(prog_name="vasa", standalone_mode=False) or 0
+        return _complain("stopped; nothing was written.", code) if code == INTERRUPTED else code
     except VasaError as refusal:
         return _complain(str(refusal), refusal.exit_code)
     except typer.TyperException as usage:
         return _complain(usage.format_message(), usage.exit_code)
-    except typer.Abort:
+    except typer.Abort:  # the end of what is typed in, where something was asked
         return _complain("stopped; nothing was written.", INTERRUPTED)
     except Exception as fault:
         if os.environ.get(DEBUG):
