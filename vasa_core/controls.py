@@ -39,7 +39,7 @@ class Controls:
     guidance_audio: Number = 0.5
     """lambda_A: how strictly lips and head follow the voice; at 1 the mouth opens a quarter too wide."""
     guidance_gaze: Number = 1.0
-    """lambda_g: how closely the eyes keep to an aim other than straight ahead; above 0 it costs a third of a pass more."""
+    """lambda_g: how closely the eyes keep to an aim other than straight ahead; above 0 it costs part of a pass more."""
     steps: int = 10
     """Denoising steps per window (paper: 50)."""
     energy: Number = 1.0

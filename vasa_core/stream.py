@@ -60,9 +60,10 @@ HEAD_SHARE = (0.30, 0.40)
 
 
 TO_THE_VOICE, STRICTEST_HEAD, STRICTEST_EYES = 9.0, 4.5, 2.5
-"""How many times as strictly as lips the head and the eyes are guided by the sound, and how strictly at most: at a
-strength that opens the mouth as wide as people do, heads would keep to the voice a quarter less than in the performances
-they learned from, and move as evenly as nobody does. Eyes led as strictly would leave their aim."""
+"""How many times as strictly as lips the head and the eyes are guided by the sound, and how strictly at most.
+
+At a strength that opens the mouth as wide as people do, heads would keep to the voice a quarter less than in the
+performances they learned from, and move as evenly as nobody does. Eyes led as strictly would leave their aim."""
 
 HEAD_KEPT = 0.77
 """Heads guided so strictly go too far; this share of it moves them as far as in the performances."""
