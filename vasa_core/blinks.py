@@ -21,7 +21,7 @@ USUAL_PER_MINUTE = 18.0
 """How often people blink where nothing else is asked."""
 
 LEARNED_PER_MINUTE = 18.0
-"""How often the motion model is taken to blink by itself in ten denoising steps: it shows 16 blinks a minute on held-out
+"""How often the motion model is taken to blink by itself in ten steps: it shows 16 blinks a minute on held-out
 voices (and begins 23), as many as people, so none is strewn in or taken away unasked."""
 
 PULSE = (0.35, 0.85, 1.0, 0.85, 0.45, 0.15)

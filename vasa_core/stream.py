@@ -72,6 +72,7 @@ GAZE_UNTIL = 0.6
 """Diffusion time from which on the eyes are guided to their aim. Before it the answer without an aim is straight ahead,
 and eyes pushed away from there come to rest a third beyond their aim; from there on they only scatter less about it."""
 
+
 def generate_motion(
     audio_features: Float[Tensor, "frame audio"],
     controls: Controls | ControlCurve,
