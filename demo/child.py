@@ -64,7 +64,8 @@ class Child:
         self._process = subprocess.Popen(
             command,
             pass_fds=[theirs.fileno()],
-            env={"OPENBLAS_NUM_THREADS": "1", **os.environ, **environment},  # its idle threads spin
+            # idle threads of OpenBLAS spin; each clip's threads would leave a heap of their own half empty
+            env={"OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2", **os.environ, **environment},
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C at the server's terminal is for the server, which tells us to end

@@ -129,8 +129,12 @@ def test_the_shade_of_brows_lies_where_the_brows_are(kit):
         rooted = facial_hair.grow_brows(kit, kit.neutral, normals, brows, np.random.default_rng(0))
         shades.append(facial_hair.brow_shadow(kit, kit.neutral, rooted, side))
     corner = {int(v): uv for v, uv in zip(kit.split_vertex, kit.split_uv, strict=True) if uv[0] < 1}
+    skin = np.array(list(corner))
+    drop = np.array([0.0, facial_hair.BROW_DROP_CM, 0.0])
     for landmark, dark in ((19, True), (24, True), (30, False), (8, False)):
-        column, row = (corner[int(kit.landmarks[landmark])] * side).astype(int)
+        meant = kit.neutral[kit.landmarks[landmark]] - drop * dark  # hair grows below the landmarks of brows
+        vertex = skin[np.linalg.norm(kit.neutral[skin] - meant, axis=1).argmin()]
+        column, row = (corner[int(vertex)] * side).astype(int)
         assert (shades[1][row - 2 : row + 3, column - 2 : column + 3].max() > 90) == dark
     assert 0.005 < (shades[1] > 90).mean() < 0.06
 

@@ -12,7 +12,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,12 @@ from torch import Tensor
 from vasa_core.assets import FOLDER
 from vasa_core.errors import BadOption, MissingExtra
 from vasa_core.latents import Motion
+from vasa_core.motion import Conditions, MotionTransformer
 from vasa_core.portrait import Portrait
 from vasa_core.render import render_frames
 from vasa_core.speech import HALF_RATE_HZ, PHONES, Heard
 from vasa_core.studio import Studio
+from vasa_core.swift import Swift
 from vasa_core.trust.label import label_for
 from vasa_core.trust.release import Released
 
@@ -238,3 +240,25 @@ def beside_report(name: str, here: Mapping[str, float], folder: Path = FOLDER / 
 
 def _told(value: float | None) -> str:
     return "–" if value is None else f"{value:.3g}"
+
+
+class Watched(Swift):
+    """The motion transformer at work, looked over its shoulder: `seen` holds what went in and out of it, step by step.
+
+    Each entry is ((noisy window, time, conditions), answer), as many of them as denoising steps were made.
+    """
+
+    def __init__(self, model: MotionTransformer) -> None:
+        super().__init__(model)
+        self.seen: list[tuple[tuple[Tensor, Tensor, Conditions], Tensor]] = []
+
+    def answering(self, conditions: Conditions) -> Callable[[Tensor, Tensor, tuple[str | None, ...]], Tensor]:
+        """As `Swift.answering`, remembering."""
+        network = super().answering(conditions)
+
+        def answer(noisy: Tensor, time: Tensor, without: tuple[str | None, ...]) -> Tensor:
+            clean = network(noisy, time, without)
+            self.seen.append(((noisy, time, conditions), clean))
+            return clean
+
+        return answer
