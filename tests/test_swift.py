@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 import torch
 
@@ -62,3 +65,15 @@ def test_a_packed_layer_is_the_layer() -> None:
         assert torch.allclose(packed(layer)(x), layer(x), atol=1e-6)
         lit = torch.nn.functional.gelu(layer(x), approximate="tanh")
         assert torch.allclose(packed(layer, lit=True)(x), lit, atol=1e-6)
+
+
+def test_its_packed_weights_go_when_it_goes(model) -> None:
+    swift = Swift(model)
+    gone = weakref.ref(swift.blocks[0])
+    swift.modulations(0.5)
+    gc.disable()
+    try:
+        del swift
+        assert gone() is None, "a ring of references keeps it until the collector comes by, some megabytes a clip"
+    finally:
+        gc.enable()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import torch
 from jaxtyping import Float
@@ -32,7 +32,8 @@ class Swift:
         """Weights are read here, so a model that goes on learning needs another one."""
         self.model, self.config = model, model.config
         self.blocks = [_Block(block) for block in model.blocks]
-        self.modulations = lru_cache(TIMES_KEPT)(self._modulations)
+        # of the model, not of this object: a ring of references would keep packed weights after each clip
+        self.modulations = lru_cache(TIMES_KEPT)(partial(modulations, model))
 
     def answering(self, conditions: Conditions) -> Callable[[Tensor, Tensor, tuple[str | None, ...]], Tensor]:
         """As `MotionTransformer.answering`: the network under fixed conditions, several lacking passes in one batch."""
@@ -64,12 +65,13 @@ class Swift:
         alpha, sigma = cosine(torch.tensor([time]))
         return spread(alpha, noisy) * noisy + spread(sigma, noisy) * guess
 
-    def _modulations(self, time: float) -> list[tuple[Tensor, ...]]:
-        """Shift, scale and gate, twice, of each block at this time."""
-        clock = self.model.from_time(self.model._time_code(torch.tensor([time])))
-        made = [block.modulation(clock)[0].chunk(6) for block in self.model.blocks]
-        return [(shift, 1 + scale, 1 + gate, shift2, 1 + scale2, 1 + gate2)
-                for shift, scale, gate, shift2, scale2, gate2 in made]  # fmt: skip
+
+def modulations(model: MotionTransformer, time: float) -> list[tuple[Tensor, ...]]:
+    """Shift, scale and gate, twice, of each block at this time."""
+    clock = model.from_time(model._time_code(torch.tensor([time])))
+    made = [block.modulation(clock)[0].chunk(6) for block in model.blocks]
+    return [(shift, 1 + scale, 1 + gate, shift2, 1 + scale2, 1 + gate2)
+            for shift, scale, gate, shift2, scale2, gate2 in made]  # fmt: skip
 
 
 @contextmanager
