@@ -66,7 +66,6 @@ BILABIALS = frozenset("PBM")
 # How far each phone shuts the remaining gap. F and V leave room for the teeth, W for its breath.
 SHUT = {"P": 1.0, "B": 1.0, "M": 1.0, "F": 0.74, "V": 0.70, "W": 0.62}
 
-TONGUE_CHANNELS = ("tip up", "tip out", "back up")
 # phone: (tip to the ridge behind the teeth, tip between the teeth, back to the palate), dominance.
 TONGUE: dict[str, tuple[tuple[float, float, float], float]] = {
     **dict.fromkeys(("T", "D", "N"), ((1.0, 0.0, 0.1), 1.6)),
