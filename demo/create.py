@@ -242,7 +242,7 @@ def _fine() -> dict[str, gr.components.Component]:
         audio = gr.Slider(
             0, 1.5, usual.guidance_audio, step=0.05, label="Lips and head follow the voice (λ_A)", buttons=[]
         )
-        gaze = gr.Slider(0, 3, usual.guidance_gaze, step=0.1, label="Eyes follow the gaze (λ_g)", buttons=[])
+        gaze = gr.Slider(0, 3, usual.guidance_gaze, step=0.1, label="Eyes follow a gaze aside (λ_g)", buttons=[])
     with gr.Row():
         steps = gr.Slider(5, 50, usual.steps, step=1, label="Denoising steps", buttons=[])
         seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=2**31 - 1)

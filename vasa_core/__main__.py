@@ -61,7 +61,7 @@ def speak(
         bool, typer.Option("--listening", help="The voice is somebody else's: closed lips, nods, eyes on the speaker.")
     ] = False,
     guidance_audio: Annotated[float, typer.Option(help="How strictly lips and head follow the sound; 0 is off.")] = 0.5,
-    guidance_gaze: Annotated[float, typer.Option(help="How strictly eyes follow --gaze.")] = 1.0,
+    guidance_gaze: Annotated[float, typer.Option(help="How strictly eyes follow a --gaze other than 0,0.")] = 1.0,
     steps: Annotated[int, typer.Option(help="Denoising steps per window.")] = 10,
     size: Size = 512,
     full_picture: FullPicture = False,
