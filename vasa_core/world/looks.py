@@ -82,8 +82,8 @@ def random_looks(count: int, rng: Generator) -> list[Look]:
 
 
 def calm_look(rng: Generator) -> Look:
-    """As people sit for a portrait: lips closed or a slight smile, eyes on the camera."""
-    smile = float(max(0.0, rng.normal(0.08, 0.18)))
+    """As people sit for a portrait: lips closed, sometimes a slight smile, eyes on the camera."""
+    smile = float(max(0.0, rng.normal(-0.05, 0.15)))
     yaw, pitch, roll = (float(v) for v in rng.normal(0, (7.0, 3.5, 2.5)))
     gaze = (-yaw + float(rng.normal(0, 2)), -pitch + float(rng.normal(0, 1.5)))
     return Look(expression=two_sided({"mouthSmile": smile}), yaw=yaw, pitch=pitch, roll=roll, gaze=gaze)

@@ -53,6 +53,8 @@ IRIS_COLORS = {
     "dark": (0.045, 0.020, 0.010),
 }
 NECKLINES = ("crew", "vneck", "scoop", "turtle")  # of knitted garments
+IDENTITY_LIMIT = 2.2  # standard deviations: what the face model was made for
+YOUNGEST = 0.6  # how much of a young face's proportions people have at most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,11 +203,20 @@ class Scarf:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Build:
+    """Proportions that an identity has yet to be given (`proportions.built`): 0 a man's, 1 a woman's; how young."""
+
+    feminine: Number = 0.0
+    youth: Number = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Person:
     """Everything that stays when the expression, the pose, the light and the camera change."""
 
     seed: int  # of strands, moles and noise
     identity: Array  # FaceKit identity coefficients, [100]
+    build: Build | None = None  # proportions still to be given to it
     age: Number = 0.3  # 0 a young adult, 1 very old
     teeth: Number = 0.3  # 0 white, 1 stained
     skin: Skin
@@ -360,19 +371,20 @@ BLOND = 0.25  # red of a linear colour above which hair is fair
 
 def random_identity(rng: Generator, variety: Number = 0.75) -> Array:
     """Identity coefficients; `variety` is their standard deviation."""
-    return np.clip(variety * rng.normal(size=100), -2.2, 2.2).astype(np.float32)
+    return np.clip(variety * rng.normal(size=100), -IDENTITY_LIMIT, IDENTITY_LIMIT).astype(np.float32)
 
 
 def random_person(seed: int, variety: Number | None = None) -> Person:
     """The person of this seed: any age, any tone, near the average face or far from it, all equally often."""
     rng = np.random.default_rng(seed)
     identity = random_identity(rng, 1.0)
-    identity = np.clip(identity * (variety or rng.uniform(0.5, 1.05)), -2.2, 2.2)
+    identity = np.clip(identity * (variety or rng.uniform(0.5, 1.05)), -IDENTITY_LIMIT, IDENTITY_LIMIT)
     feminine, age, darkness = (float(share) for share in rng.random(3))
     hair, own = random_hair(rng, feminine, age, darkness), np.random.default_rng([seed, 6])
     return Person(
         seed=seed,
         identity=identity,
+        build=random_build(np.random.default_rng([seed, 8]), feminine),
         age=age,
         teeth=float(np.clip(0.2 + 0.5 * age + 0.25 * rng.normal(), 0, 1)),
         hair=dyed(np.random.default_rng([seed, 4]), hair, feminine, age),
@@ -383,6 +395,11 @@ def random_person(seed: int, variety: Number | None = None) -> Person:
         beard=random_beard(rng) if feminine < 0.4 and rng.random() < 0.4 else None,
         **random_worn(np.random.default_rng([seed, 2]), feminine, age),
     )
+
+
+def random_build(rng: Generator, feminine: Number) -> Build:
+    """A man's proportions, a woman's, or some between; some people look younger than others at any age."""
+    return Build(feminine=float(np.clip(2.5 * feminine - 0.75, 0, 1)), youth=float(rng.uniform(0, YOUNGEST)))
 
 
 def random_brows(rng: Generator, hair: Hair, feminine: Number, age: Number) -> Brows:

@@ -16,6 +16,7 @@ from numpy.random import Generator
 
 from vasa_core.world.facekit import FaceKit, Number, smoothstep
 from vasa_core.world.people import Person
+from vasa_core.world.proportions import built
 
 DIAL = ((0.05, "photograph"), (0.30, "oil"), (0.45, "watercolour"), (0.6, "pencil"), (0.7, "charcoal"), (0.85, "ink"))
 LAST = "cel"
@@ -53,7 +54,8 @@ def random_style(rng: Generator, photographs: Number = 0.6) -> Style:
 
 
 def stylised(kit: FaceKit, person: Person, style: Style) -> Person:
-    """The person in the style's proportions; the same person at 0."""
+    """The person in their own proportions and the style's; the same person at 0 when they have theirs already."""
+    person = built(kit, person)
     if style.amount <= 0:
         return person
     a, count = float(style.amount) ** 1.5, len(person.identity)
