@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from vasa_core.diffusion import noised
 from vasa_core.errors import MissingWeights
@@ -13,6 +15,7 @@ from vasa_core.latents import MOTION
 from vasa_core.motion import (
     CONDITIONS,
     EMOTIONS,
+    LIPS,
     Conditions,
     MotionConfig,
     MotionTransformer,
@@ -108,6 +111,30 @@ def test_saving_and_loading_gives_the_same_answers_to_half_precision(tmp_path) -
     noisy, time = torch.randn(2, 12, MOTION), torch.tensor([0.4, 0.9])
     assert again.config == TINY
     assert torch.allclose(again(noisy, time, conditions), model(noisy, time, conditions), atol=0.02)
+
+
+def with_lips(model: MotionTransformer) -> MotionTransformer:
+    model.lips.copy_(torch.linalg.qr(torch.randn(MOTION, LIPS))[0])
+    return model
+
+
+def test_stilled_lips_lose_what_moves_them_and_nothing_else() -> None:
+    model, noise = with_lips(tiny()), torch.randn(2, 7, MOTION)
+    still = model.lips_stilled(noise, 0.0)
+    assert torch.allclose(still @ model.lips, torch.zeros(2, 7, LIPS), atol=1e-5)
+    away = torch.eye(MOTION) - model.lips @ model.lips.T
+    assert torch.allclose(still @ away, noise @ away, atol=1e-5)
+    assert torch.allclose(model.lips_stilled(noise, 1.0), noise, atol=1e-5)
+    assert torch.allclose(model.lips_stilled(noise, 0.5), (noise + still) / 2, atol=1e-5)
+
+
+def test_a_file_that_knows_nothing_of_lips_leaves_them_all_their_noise(tmp_path) -> None:
+    path, noise = tmp_path / "m.safetensors", torch.randn(1, 3, MOTION)
+    save_motion_model(with_lips(tiny()), path)
+    with safe_open(str(path), framework="pt") as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys() if key != "lips"}  # noqa: SIM118
+        save_file(tensors, tmp_path / "old.safetensors", metadata=file.metadata())
+    assert torch.equal(load_motion_model(tmp_path / "old.safetensors").lips_stilled(noise, 0.0), noise)
 
 
 def test_a_missing_or_foreign_file_is_refused(tmp_path) -> None:

@@ -7,7 +7,8 @@ import torch
 
 from vasa_core.controls import Controls
 from vasa_core.geometry import CAMERA_DISTANCE_CM
-from vasa_core.motion import MotionConfig, MotionTransformer
+from vasa_core.latents import MOTION
+from vasa_core.motion import LIPS, MotionConfig, MotionTransformer
 from vasa_core.stream import Pace, generate_motion, motion_windows
 
 
@@ -105,6 +106,17 @@ def test_later_sound_beyond_the_lookahead_changes_nothing_already_made(model) ->
     one, two = (generate_motion(f, FAST, model, seeded()).packed() for f in (features, other))
     assert torch.equal(one[:16], two[:16])
     assert not torch.equal(one[32:], two[32:])
+
+
+def test_lips_take_nothing_from_the_dice_where_nothing_else_does(model, monkeypatch) -> None:
+    features, seen = torch.randn(20, 5), []
+    stilled = MotionTransformer.lips_stilled
+    monkeypatch.setattr(MotionTransformer, "lips_stilled", lambda *args: seen.append(stilled(*args)) or seen[-1])
+    lips = torch.linalg.qr(torch.randn(MOTION, LIPS))[0]
+    model.lips.copy_(lips)
+    generate_motion(features, FAST, model, seeded())
+    model.lips.zero_()
+    assert seen and all((noise @ lips).abs().max() < 1e-5 and noise.std() > 0.7 for noise in seen)
 
 
 def test_the_same_seed_replays_and_another_differs(model) -> None:

@@ -8,8 +8,8 @@ import torch
 from test_motion import TINY, some_conditions, tiny
 
 from vasa_core import assets
-from vasa_core.latents import MOTION
-from vasa_core.motion import CONDITIONS, MotionTransformer
+from vasa_core.latents import EXPRESSION, GAZE, MOTION, POSE
+from vasa_core.motion import CONDITIONS, LIPS, MotionTransformer
 from vasa_core.surface import load_surface
 from vasa_core.train.motion import (
     DROPOUT,
@@ -36,6 +36,18 @@ def surface():
 def saying(*phones: tuple[str, float, float]) -> Script:
     spoken = tuple(Phone(label=label, start_s=start, end_s=end) for label, start, end in phones)
     return Script(sound=torch.zeros(32_000), phones=spoken, speaker="x", language="en")
+
+
+def test_the_directions_of_the_lips_hold_nearly_all_that_lips_do_and_little_of_the_lids(surface) -> None:
+    readout, std = LipsAndLids(surface), torch.rand(MOTION) + 0.5
+    lips = readout.directions(std)
+    assert torch.allclose(lips.T @ lips, torch.eye(LIPS), atol=1e-5)
+    assert lips[:POSE].abs().max() == 0 and lips[-GAZE:].abs().max() == 0
+    looks = torch.randn(200, MOTION)
+    whole, kept = ((some * std)[:, POSE:-GAZE] @ readout.for_lips for some in (looks, looks @ lips @ lips.T))
+    assert (whole - kept).norm() < 0.2 * whole.norm()
+    blink = torch.from_numpy(surface.dynamics_from_weights({"eyeBlink": 1.0})[:EXPRESSION]).float() / std[POSE:-GAZE]
+    assert (blink @ lips[POSE:-GAZE]).norm() < 0.3 * blink.norm()
 
 
 def test_a_closed_bilabial_counts_and_an_open_one_does_not() -> None:

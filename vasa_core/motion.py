@@ -28,6 +28,9 @@ from vasa_core.latents import MOTION, POSE
 CONDITIONS = ("audio", "past", "gaze", "distance", "emotion")
 TRANSLATION_Z = POSE - 1
 
+LIPS = 8
+"""Directions of the motion in which lips move; beyond them it shows less than a tenth of what the first shows."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MotionConfig:
@@ -106,6 +109,7 @@ class MotionTransformer(nn.Module):
 
     mean: Tensor
     std: Tensor
+    lips: Tensor
     frequencies: Tensor
 
     def __init__(self, config: MotionConfig) -> None:
@@ -114,6 +118,7 @@ class MotionTransformer(nn.Module):
         hidden, length = config.hidden, config.past + config.window
         self.register_buffer("mean", torch.zeros(MOTION))
         self.register_buffer("std", torch.ones(MOTION))
+        self.register_buffer("lips", torch.zeros(MOTION, LIPS))  # columns of length 1, standardised; 0: not told
         self.register_buffer("frequencies", torch.exp(torch.linspace(0, math.log(200), hidden // 2)), persistent=False)
         self.from_motion = nn.Linear(MOTION, hidden)
         self.from_audio = nn.Sequential(
@@ -141,6 +146,10 @@ class MotionTransformer(nn.Module):
     def restored(self, standard: Float[Tensor, "*frame motion=56"]) -> Float[Tensor, "*frame motion=56"]:
         """The motion whose `standardised` this is."""
         return standard * self.std + self.mean
+
+    def lips_stilled(self, noise: Float[Tensor, "*frame motion=56"], kept: float) -> Float[Tensor, "*frame motion=56"]:
+        """Standardised motion, or noise, with only this share of it left in the directions that move the lips."""
+        return noise - (1 - kept) * (noise @ self.lips) @ self.lips.T
 
     def forward(
         self, noisy: Float[Tensor, "batch window motion=56"], time: Float[Tensor, " batch"], conditions: Conditions
@@ -201,7 +210,7 @@ class MotionTransformer(nn.Module):
 
 def save_motion_model(model: MotionTransformer, path: Path) -> None:
     """Writes the weights in half precision with the config inside; statistics stay exact."""
-    exact = {"mean", "std"}
+    exact = {"mean", "std", "lips"}
     tensors = {k: v.detach().cpu().contiguous() if k in exact else v.detach().cpu().half().contiguous()
                for k, v in model.state_dict().items()}  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -215,7 +224,7 @@ def load_motion_model(path: Path) -> MotionTransformer:
             config = MotionConfig(**json.loads(file.metadata()["motion"]))
             tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
         model = MotionTransformer(config)
-        model.load_state_dict(tensors)
+        model.load_state_dict({"lips": model.lips, **tensors})  # files of before know nothing of lips
     except (FileNotFoundError, SafetensorError, KeyError, TypeError, RuntimeError) as cause:
         raise MissingWeights(f"{path} is not a motion model of ours: restore it from the repository.") from cause
     return model.eval().requires_grad_(False)

@@ -68,6 +68,10 @@ performances they learned from, and move as evenly as nobody does. Eyes led as s
 HEAD_KEPT = 0.77
 """Heads guided so strictly go too far; this share of it moves them as far as in the performances."""
 
+LIPS_NOISE = 0.0
+"""Share of the noise from which lips begin. What they do is said by the voice: without chance of their own they say it
+as plainly as the mean of many performances; heads, eyes and brows, which begin with all of it, keep lips varied."""
+
 GAZE_UNTIL = 0.6
 """Diffusion time from which on the eyes are guided to their aim. Before it the answer without an aim is straight ahead,
 and eyes pushed away from there come to rest a third beyond their aim; from there on they only scatter less about it."""
@@ -177,7 +181,7 @@ def _denoised_window(
 ) -> Float[Tensor, "1 window motion=56"]:
     """One sample of the window, guided and joined to the one before, in rad and cm; z from the distance asked for."""
     window = conditions.audio.shape[1]
-    noise = torch.randn(1, window, MOTION, generator=generator)
+    noise = swift.model.lips_stilled(torch.randn(1, window, MOTION, generator=generator), LIPS_NOISE)
     # straight ahead needs no leading: only who asks for a direction pays for the third pass
     guidance = {"audio": to_the_voice(wish.guidance_audio), "gaze": wish.guidance_gaze if any(wish.gaze) else 0.0}
     expected = torch.nn.functional.pad(swift.model.standardised(ahead), (0, 0, 0, window - ahead.shape[1]))

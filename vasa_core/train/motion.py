@@ -27,7 +27,7 @@ from vasa_core.clock import FRAME_RATE_HZ
 from vasa_core.controls import Controls
 from vasa_core.diffusion import cosine, noised
 from vasa_core.latents import EXPRESSION, GAZE, POSE, Motion
-from vasa_core.motion import CONDITIONS, Conditions, MotionConfig, MotionTransformer, save_motion_model
+from vasa_core.motion import CONDITIONS, LIPS, Conditions, MotionConfig, MotionTransformer, save_motion_model
 from vasa_core.speech import SpeechEncoder, load_speech_encoder
 from vasa_core.stream import LOOKAHEAD, generate_motion
 from vasa_core.surface import LIP_CORNERS, LOWER_LIDS, LOWER_LIP, UPPER_LIDS, UPPER_LIP, Surface, load_surface
@@ -104,6 +104,11 @@ class LipsAndLids:
         )
         self.for_lids = self.lid_gaps / 0.25 / self.lid_gaps.shape[1] ** 0.5
         self.for_brows = basis[:, BROWS, 1] / 0.2 / len(BROWS) ** 0.5
+
+    def directions(self, std: Float[Tensor, " motion=56"]) -> Float[Tensor, "motion=56 lips"]:
+        """The directions, in standardised motion, that show most on the lips; each of length 1, none like another."""
+        shown = torch.linalg.svd(std[CODE, None].cpu() * self.for_lips, full_matrices=False)[0][:, :LIPS]
+        return torch.nn.functional.pad(shown, (0, 0, POSE, GAZE))
 
     def touching(self, motion: Float[Tensor, "*batch motion=56"]) -> Float[Tensor, "*batch 1"]:
         """1 where the middle of the lips is closer than `TOUCHING_CM`, else 0."""
@@ -442,13 +447,15 @@ def main(arguments: list[str] | None = None) -> None:
         takes = prepared(chosen, training, encoder, surface)
     torch.manual_seed(chosen.seed)
     config = MotionConfig(audio_features=takes.features.shape[1], **SIZES[chosen.size])
-    run = started(config, takes, chosen.out, together)
+    run, readout = started(config, takes, chosen.out, together), LipsAndLids(surface)
+    for model in (run.model, run.average):
+        model.lips.copy_(readout.directions(model.std))
     run.log(
         hours=round(takes.hours(), 2),
         performances=len(takes.lengths),
         weights=sum(p.numel() for p in run.model.parameters()),
     )
-    train(run, takes, LipsAndLids(surface), chosen.minutes, chosen.batch, chosen.seed)
+    train(run, takes, readout, chosen.minutes, chosen.batch, chosen.seed)
     if together.leads:
         _reported(run, encoder, surface, judged[: chosen.judged], chosen.out)
     together.part()
