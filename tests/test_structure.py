@@ -18,7 +18,7 @@ ORDER = """
     errors clock latents assets ledger ahead cluster geometry
     pictures audio landmarks surface clay diffusion
     footage encoders speech wav2vec controls options motion swift sampler resting blinks
-    portrait plates following contact eyes mouth sight refinement blending eightbit mending attention trailing
+    portrait plates following contact eyes teeth mouth sight refinement blending eightbit mending attention trailing
     warping decoder origins device device.*
     closeup driving render stream device.measure
     trust trust.chain trust.schema trust.store trust.audit trust.accounts trust.consent

@@ -21,12 +21,13 @@ from vasa_core.geometry import NECK_PIVOT_CM, empty_depth, rasterise, rotation, 
 from vasa_core.landmarks import CROP_PX
 from vasa_core.latents import DYNAMICS, EXPRESSION, POSE
 from vasa_core.mending import Mending, lifted
-from vasa_core.mouth import draw_mouth, inner_cheeks, mouth_light, seat_cavity
+from vasa_core.mouth import HIGH_GUM_LINE, draw_mouth, inner_cheeks, mouth_light, seat_cavity, skin_and_lips
 from vasa_core.plates import at_size, plates_of
 from vasa_core.portrait import RIM_REACH_SHARE, SHEET_CELLS, Portrait, volume_index
 from vasa_core.refinement import FaceNetworks
 from vasa_core.sight import CANONICAL_CM, Mesh, Sight, coarse_planes, depth_seen, fine_planes
 from vasa_core.surface import EYE_CORNERS, LIP_CORNERS, UPPER_LIDS, UPPER_LIP, Surface
+from vasa_core.teeth import LEAST_PX, OwnTeeth, own_teeth
 from vasa_core.warping import lay, look_up, near_person, packed, show_hidden
 
 EXPRESSION_REACH_SHARE = 0.45
@@ -125,15 +126,20 @@ class Decoder:
         source[self.face] += portrait.residual
         self.rest[self.face] += portrait.residual
         self.residual_at_rest = self.rest[self.face] - source[self.face]
-        self.rest = seat_cavity(surface, self.rest)
+        neutral = surface.vertices(portrait.identity_code, np.zeros_like(portrait.rest_dynamics))
+        neutral[self.face] += portrait.residual
+        self.rest = seat_cavity(surface, self.rest, neutral)
         self.contact = Contact(surface, self.rest[self.face])
         self.triangles = surface.triangles["face"]
         self._contours()
         self._face_attributes(source)
         self._sheet_attributes()
-        self.light = mouth_light(portrait.crop, portrait.landmarks)
         self.plates = plates = plates_of(portrait, size)
         self.zoom = plates.zoom
+        self.light = mouth_light(portrait.crop, portrait.landmarks)
+        self.teeth = self._own_teeth()
+        if self.teeth:
+            self.light = replace(self.light, teeth=self.teeth.colour, gum_line=HIGH_GUM_LINE)
         at, seen = (at_size(points, self.zoom) for points in (self.source_px, portrait.landmarks))
         self.drawn_from = at, at_size(self.sheet_px, self.zoom)
         self.eyes = [lift_eye(plates.crop, seen, at[loop], k) for k, loop in enumerate(self.lid_loops)]
@@ -172,6 +178,16 @@ class Decoder:
         columns = [self.source_px, wins[:, None], self.portrait.face_confidence[:, None], source[self.face]]
         self.face_attributes = np.concatenate(columns, 1).astype(np.float32)
         self.hidden_exists = bool((self.portrait.face_confidence < 0.999).any())
+
+    def _own_teeth(self) -> OwnTeeth | None:
+        """The teeth that the portrait shows, if any."""
+        portrait = self.portrait
+        shown = self.rest + self.surface.displacement(portrait.facial_dynamics - portrait.rest_dynamics)
+        shown[self.face] = self.rest[self.face] - self.residual_at_rest
+        places = at_size(self.camera.project(portrait.posed(shown)), self.zoom)
+        contour = self.mouth_opening(places)
+        skin, lips = skin_and_lips(portrait.crop, portrait.landmarks)
+        return own_teeth(self.plates.crop, contour, places[:, :2], skin, lips, LEAST_PX * self.zoom**2)
 
     def _sheet_attributes(self) -> None:
         portrait = self.portrait
@@ -266,7 +282,7 @@ class Decoder:
         frame = warp.picture
         lips = self.mouth_opening(projected)
         cheeks = at_size(self._seen(inner_cheeks(pose.canonical[self.lips]), pose.head_pose), self.zoom)
-        draw_mouth(frame, self.surface, self.light, pose.canonical, pose.posed, projected, lips, cheeks)
+        draw_mouth(frame, self.surface, self.light, pose.canonical, pose.posed, projected, lips, cheeks, self.teeth)
         gaze = pose.facial_dynamics[EXPRESSION:]
         shift = gaze_shift_px(gaze, self.portrait.rotation, self.camera.scale_px * self.zoom)
         for k, (paths, opened) in enumerate(zip(self.lid_paths, self.eye_openings(projected), strict=True)):

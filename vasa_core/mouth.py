@@ -15,6 +15,7 @@ from jaxtyping import Float, UInt8
 from vasa_core.eyes import polygon_mask
 from vasa_core.geometry import empty_depth, rasterise, vertex_normals
 from vasa_core.surface import LIP_CORNERS, LOWER_LIDS, LOWER_LIP, UPPER_LIDS, UPPER_LIP, Surface
+from vasa_core.teeth import OwnTeeth
 
 UPPER_TEETH_CM = (0.86, 0.67, 0.78, 0.70, 0.66, 1.0)
 LOWER_TEETH_CM = (0.53, 0.60, 0.68, 0.70, 0.72, 1.0)
@@ -34,8 +35,11 @@ SHOW_CM = 0.46
 FORWARD_CM = 0.55
 """The teeth stand this much nearer the lips than there: from the side no gap may show between lip and teeth."""
 
-HIDE_CM = 0.36
+HIDE_CM = 0.30
 """The lower teeth stand this much lower than there: the lower lip mostly hides them in speech."""
+
+GUM_LINE, HIGH_GUM_LINE = 0.02, -0.30
+"""Where gums end; and where they do in a mouth whose portrait shows teeth up to the lip, so that they end behind it."""
 
 CHEEK_SHARE, CHEEK_DEEP_CM, CHEEK_IN = 0.62, 3.0, 0.82
 """The inside of a cheek begins where the lips are farther from the middle than this share of their half width, goes
@@ -56,15 +60,15 @@ class MouthLight:
     gums: Float[np.ndarray, " 3"]
     tongue: Float[np.ndarray, " 3"]
     dark: Float[np.ndarray, " 3"]
+    gum_line: float = GUM_LINE
+    """Where the gums end over the middle of a tooth (v)."""
 
 
 def mouth_light(crop: UInt8[np.ndarray, "512 512 3"], landmarks: Float[np.ndarray, "478 2"]) -> MouthLight:
     """Colours that fit the portrait: as bright as its lower face, tinted by its light, gums and tongue between skin
     and lips."""
-    around = landmarks[[50, 280, 205, 425, 164, 199, 61, 291]].round().astype(int)
     soft = cv2.GaussianBlur(crop, (0, 0), 3).astype(np.float32)
-    skin = np.median(soft[around[:, 1].clip(0, 511), around[:, 0].clip(0, 511)], 0)
-    lips = np.median(soft[_rows(landmarks, [14, 17, 0, 13, 84, 314])], 0)
+    skin, lips = skin_and_lips(crop, landmarks)
     level = skin.max()
     tint = skin / max(level, 1)
     # skin may be dark where the light is bright: the whites of the eyes tell the light
@@ -79,6 +83,15 @@ def mouth_light(crop: UInt8[np.ndarray, "512 512 3"], landmarks: Float[np.ndarra
     )
 
 
+def skin_and_lips(
+    crop: UInt8[np.ndarray, "512 512 3"], landmarks: Float[np.ndarray, "478 2"]
+) -> tuple[Float[np.ndarray, " 3"], Float[np.ndarray, " 3"]]:
+    """The colours of the lower face and of the lips."""
+    soft = cv2.GaussianBlur(crop, (0, 0), 3).astype(np.float32)
+    skin = np.median(soft[_rows(landmarks, [50, 280, 205, 425, 164, 199, 61, 291])], 0)
+    return skin, np.median(soft[_rows(landmarks, [14, 17, 0, 13, 84, 314])], 0)
+
+
 def _eye_white(soft: np.ndarray, landmarks: np.ndarray) -> float:
     """The lightest tenth of what shows between the lids."""
     values = []
@@ -89,11 +102,13 @@ def _eye_white(soft: np.ndarray, landmarks: np.ndarray) -> float:
     return float(np.mean(values))
 
 
-def seat_cavity(surface: Surface, rest: Float[np.ndarray, "vertex 3"]) -> Float[np.ndarray, "vertex 3"]:
+def seat_cavity(
+    surface: Surface, rest: Float[np.ndarray, "vertex 3"], neutral: Float[np.ndarray, "vertex 3"]
+) -> Float[np.ndarray, "vertex 3"]:
     """The resting vertices with teeth and tongue behind this person's own lips, as wide as the mouth, showing a
-    little."""
+    little. They stand where the `neutral` face has its lips: a smile bares them, it does not move them."""
     lips = [*UPPER_LIP, *LOWER_LIP]
-    template, own = surface.neutral, rest
+    template, own = surface.neutral, neutral
     width = np.ptp(own[list(LIP_CORNERS), 0]) / np.ptp(template[list(LIP_CORNERS), 0])
     width = float(np.clip(width, 0.75, 1.3))
     shift = own[lips].mean(0) - template[lips].mean(0) + np.array([0, -SHOW_CM, FORWARD_CM])
@@ -126,9 +141,10 @@ def draw_mouth(
     projected: Float[np.ndarray, "vertex 3"],
     contour: Float[np.ndarray, "n 2"],
     cheeks: Float[np.ndarray, "m 3"],
+    own: OwnTeeth | None = None,
 ) -> None:
     """Draws the inside of the mouth into the frame within the inner lips' `contour` (pixels); `cheeks` is
-    `inner_cheeks`, projected."""
+    `inner_cheeks`, projected; `own` are the teeth that the portrait shows."""
     low = np.maximum(np.floor(contour.min(0)).astype(int) - 2, 0)
     high = np.minimum(np.ceil(contour.max(0)).astype(int) + 3, (frame.shape[1], frame.shape[0]))
     if (high - low).min() < 2:
@@ -137,8 +153,10 @@ def draw_mouth(
     mask = polygon_mask(contour - low, region.shape[:2])
     if mask.sum() < 3:
         return
-    inside = _cavity(surface, light, canonical, posed, projected, cheeks, low, mask.shape)
+    inside, shown = _cavity(surface, light, canonical, posed, projected, cheeks, low, mask.shape, own)
     inside *= _lip_shadow(mask)[..., None]
+    if own is not None:  # lit as they were photographed, behind lips
+        inside += shown[..., 3:] * (shown[..., :3] - inside)
     thickness = (mask > 0.5).sum(0, dtype=np.float32)
     mask = cv2.GaussianBlur(mask, (0, 0), 0.7) * np.clip(mask * 1.5, 0, 1) * np.clip(thickness / THIN_PX, 0, 1)
     region[:] = np.clip(region * (1 - mask[..., None]) + inside * mask[..., None] + 0.5, 0, 255).astype(np.uint8)
@@ -153,15 +171,17 @@ def _lip_shadow(mask: np.ndarray) -> np.ndarray:
     return (0.8 + 0.2 * np.clip(depth / 4, 0, 1)) * (0.75 + 0.25 * np.sqrt(below_upper))
 
 
-def _cavity(surface, light, canonical, posed, projected, cheeks, low, shape) -> np.ndarray:
-    """The unclipped inside of the mouth, [height, width, 3]."""
+def _cavity(surface, light, canonical, posed, projected, cheeks, low, shape, own) -> tuple[np.ndarray, np.ndarray]:
+    """The unclipped inside of the mouth, [height, width, 3]; the portrait's own teeth there, [height, width, 4]: their
+    colour and how surely they are."""
     k = OVERSAMPLING
-    drawn = np.zeros((shape[0] * k, shape[1] * k, 5), np.float32)
+    drawn = np.zeros((shape[0] * k, shape[1] * k, 5 if own is None else 7), np.float32)
     depth = empty_depth(*drawn.shape[:2])
     points, walls = projected.copy(), cheeks.copy()
     for moved in (points, walls):
         moved[:, :2] = (moved[:, :2] - low) * k
-    rasterise(walls, *_cheeks(walls), depth, drawn)
+    triangles, attributes = _cheeks(walls)
+    rasterise(walls, triangles, np.pad(attributes, ((0, 0), (0, drawn.shape[2] - 5))), depth, drawn)
     for part, kind in (("upper_teeth", UPPER), ("lower_teeth", LOWER), ("tongue", TONGUE)):
         span = surface.parts[part]
         triangles = surface.triangles[part] - span.start
@@ -172,9 +192,15 @@ def _cavity(surface, light, canonical, posed, projected, cheeks, low, shape) -> 
             normals[:, None],
             np.full((len(normals), 1), kind),
         ]
+        if own is not None:
+            columns.append(own.places_px[span])
         rasterise(points[span], triangles, np.concatenate(columns, 1).astype(np.float32), depth, drawn)
-    colour = _shade(drawn, light)
-    return cv2.resize(colour, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)
+    size = shape[1], shape[0]
+    inside = cv2.resize(_shade(drawn, light), size, interpolation=cv2.INTER_AREA)
+    if own is None:
+        return inside, inside
+    shown = own.at(drawn[..., 5:], (drawn[..., 4] == UPPER) | (drawn[..., 4] == LOWER))
+    return inside, cv2.resize(shown, size, interpolation=cv2.INTER_AREA)
 
 
 def _cheeks(walls: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -221,7 +247,7 @@ def _teeth(u: np.ndarray, v: np.ndarray, lit: np.ndarray, widths: tuple[float, .
     across = (np.abs(u) - ends[index] - half) / half  # -1 .. 1 over one tooth
     seam = np.clip((1 - np.abs(across)) * half / 0.07, 0, 1)
     edge = 1 - 0.05 * np.abs(across) ** 4 - 0.05 * (index == 1)
-    gum = 0.02 + 0.20 * across**2
+    gum = light.gum_line + 0.20 * across**2
     enamel = light.teeth * (0.92 + 0.08 * np.clip(1 - np.abs(across) ** 2, 0, 1))[:, None]
     enamel *= (0.84 + 0.16 * seam)[:, None] * (0.94 + 0.06 * np.clip(v, 0, 1))[:, None]
     flesh = np.clip((gum - v) / 0.10, 0, 1)[:, None]

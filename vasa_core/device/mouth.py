@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from vasa_core.decoder import Decoder
-from vasa_core.device.planes import Window, blurred, distances, polygons
+from vasa_core.device.planes import Window, blurred, distances, looked_up, polygons
 from vasa_core.device.posing import Normals, Poses, Posing, enlarged, on
 from vasa_core.device.raster import Hits, hits, interpolated
 from vasa_core.device.warping import whole
@@ -64,7 +64,8 @@ class Mouths:
         self.normals = Normals(meshed, self.span.stop - self.span.start, device)
         self.arch = on(device, surface.arch_coordinates[self.span])
         self.colours = {name: on(device, getattr(light, name)) for name in ("teeth", "gums", "tongue", "dark")}
-        self.shade = on(device, SHADE)
+        self.shade, self.gum_line = on(device, SHADE), light.gum_line
+        self.own = _own(decoder, self.span, device)
         self.sets = [(UPPER, *_arch(UPPER_TEETH_CM, device)), (LOWER, *_arch(LOWER_TEETH_CM, device))]
         self.paths = [on(device, path) for path in decoder.lip_paths]
         width = float(np.ptp(decoder.drawn_from[0][decoder.lip_paths[0], 0]))
@@ -83,9 +84,11 @@ class Mouths:
         window, low, high = within(contour, self.window, 2, 3, self.frame_px)
         mask = polygons(window.inside(contour), self.window)
         drawn = ((high - low).amin(1) >= 2) & (mask.sum((1, 2)) >= 3)
-        hit, inside = self._cavity(poses, posing, window, room)
+        hit, inside, shown = self._cavity(poses, posing, window, room)
         solid = mask > 0.5
         inside = inside * self._shadow(solid, (high - low)[:, 0])[..., None]
+        if shown is not None:
+            inside = inside + shown[..., 3:] * (shown[..., :3] - inside)
         thin = (solid.sum(1, keepdim=True) / THIN_PX).clamp(max=1)
         share = blurred(mask, self.soft.expand(len(mask)), SOFT_REACH) * (mask * 1.5).clamp(max=1) * thin
         share = (share * drawn[:, None, None])[..., None]
@@ -115,18 +118,25 @@ class Mouths:
 
     def _cavity(
         self, poses: Poses, posing: Posing, window: Window, room: int
-    ) -> tuple[Hits, Float[Tensor, "batch high wide 3"]]:
-        """The unclipped inside of each mouth; the twin of `mouth._cavity`."""
+    ) -> tuple[Hits, Float[Tensor, "batch high wide 3"], Float[Tensor, "batch high wide 4"] | None]:
+        """The unclipped inside of each mouth, and the portrait's own teeth there; the twin of `mouth._cavity`."""
         high, wide = window.size
         points = self.points(poses, posing, window)
         wall, shown = self._walled(points)
         hit = hits(points, self.triangles, (high * OVERSAMPLING, wide * OVERSAMPLING), room, shown)
         facing = self.normals(poses.posed[:, self.span])[..., 2:].abs()
-        told = torch.cat([self.arch.expand(len(points), -1, -1), poses.canonical[:, self.span, 2:], facing], -1)
-        seen = interpolated(hit, torch.cat([wall, told], 1), self.triangles)
+        told = [self.arch.expand(len(points), -1, -1), poses.canonical[:, self.span, 2:], facing]
+        if self.own is not None:
+            told.append(self.own[1].expand(len(points), -1, -1))
+            wall = F.pad(wall, (0, 2))
+        seen = interpolated(hit, torch.cat([wall, torch.cat(told, -1)], 1), self.triangles)
         kind = torch.where(hit.seen, self.kinds[hit.triangle.clamp(min=0)], 0.0)
-        colour = self._shaded(seen, kind).permute(0, 3, 1, 2)
-        return hit, F.avg_pool2d(colour, OVERSAMPLING).permute(0, 2, 3, 1)
+        inside = _halved(self._shaded(seen[..., :4], kind))
+        if self.own is None:
+            return hit, inside, None
+        shown = looked_up(self.own[0], seen[..., 4:])
+        tooth = ((kind == UPPER) | (kind == LOWER))[..., None]
+        return hit, inside, _halved(torch.cat([shown[..., :3], shown[..., 3:] * tooth], -1))
 
     def _walled(self, points: Tensor) -> tuple[Float[Tensor, "batch twice_n 4"], Bool[Tensor, "batch triangle"]]:
         """What the cheeks' points tell, how far towards a corner and how deep, 0 to 1; and which triangles are there,
@@ -163,7 +173,7 @@ class Mouths:
         across = (far - ends[index] - half) / half
         seam = ((1 - across.abs()) * half / 0.07).clamp(0, 1)
         edge = 1 - 0.05 * across**4 - 0.05 * (index == 1)
-        gum = 0.02 + 0.20 * across**2
+        gum = self.gum_line + 0.20 * across**2
         bright = (0.92 + 0.08 * (1 - across**2).clamp(0, 1)) * (0.84 + 0.16 * seam) * (0.94 + 0.06 * v.clamp(0, 1))
         flesh = ((gum - v) / 0.10).clamp(0, 1)[..., None]
         colour = self.colours["teeth"] * bright[..., None] * (1 - flesh) + self.colours["gums"] * flesh
@@ -178,6 +188,19 @@ def _walls(count: int) -> np.ndarray:
     there = np.roll(here, -1)
     both = [np.stack([here, there, here + count], 1), np.stack([there, there + count, here + count], 1)]
     return np.concatenate(both)
+
+
+def _own(decoder: Decoder, span: slice, device: torch.device) -> tuple[Tensor, Tensor] | None:
+    """The portrait with how surely each pixel is a tooth, and where the drawn teeth lie in it, if it shows any."""
+    own = decoder.teeth
+    if own is None:
+        return None
+    picture = np.concatenate([own.picture, own.share[..., None]], -1).astype(np.float32)
+    return on(device, picture), on(device, own.places_px[span])
+
+
+def _halved(drawn: Float[Tensor, "batch high2 wide2 channel"]) -> Float[Tensor, "batch high wide channel"]:
+    return F.avg_pool2d(drawn.permute(0, 3, 1, 2), OVERSAMPLING).permute(0, 2, 3, 1)
 
 
 def _arch(widths: tuple[float, ...], device: torch.device) -> tuple[Tensor, Tensor]:
