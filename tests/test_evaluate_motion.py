@@ -228,9 +228,35 @@ def test_a_steady_head_shows_no_seam_and_a_jumping_one_does() -> None:
 def test_few_steps_hold_what_many_give_or_do_better() -> None:
     truth = dict.fromkeys(dials.SUMMARY, 1.0) | {"Fréchet": 0.0, "blinks/min": 15.0}
     many = dict.fromkeys(dials.SUMMARY, 1.0) | {"Fréchet": 0.5, "blinks/min": 28.0, "ΔP ratio": 1.2}
-    assert dials.held(many, many, truth) == 1
-    assert dials.held(many | {"blinks/min": 20.0, "Fréchet": 0.3, "ΔP ratio": 0.95}, many, truth) == 1  # nearer
-    assert dials.held(many | {"closures": 0.8, "blinks/min": 40.0}, many, truth) == pytest.approx(6 / 8)
+    assert set(dials.losses(many, many, truth).values()) == {0.0}
+    better = many | {"blinks/min": 20.0, "Fréchet": 0.3, "ΔP ratio": 0.95, "closures": 1.1}  # nearer; more of it
+    assert max(dials.losses(better, many, truth).values()) == 0 and min(dials.losses(better, many, truth).values()) < 0
+    worse = dials.losses(many | {"closures": 0.8, "blinks/min": 42.0}, many, truth)
+    assert worse["closures"] == pytest.approx(0.2) and worse["blinks/min"] == pytest.approx(14 / 28)
+
+
+def test_a_loss_holds_within_the_tolerance_or_where_clips_cannot_tell_it() -> None:
+    assert dials.holds(Estimate(value=0.09, low=0.05, high=0.2))
+    assert dials.holds(Estimate(value=0.3, low=-0.1, high=0.7))
+    assert not dials.holds(Estimate(value=0.11, low=0.01, high=0.2))
+
+
+def test_lines_are_drawn_with_both_sides_and_the_truth_together() -> None:
+    """Clips as different as can be, the same on both sides but for closures: only these are lost, and surely."""
+    rng = np.random.default_rng(0)
+
+    def clip(size: float, hits: float) -> dials.Counted:
+        parts = np.array([[size, 1], [size, 1], [size, 1], [hits, 10], [9, 10], [size, 1], [size, 1]], float)
+        return dials.Counted(parts=parts, moving=size * rng.standard_normal((50, 18)))
+
+    truths = [clip(size, 10) for size in (1, 10, 100, 1000)]
+    many = [[clip(size, 10)] for size in (2, 30, 100, 500)]
+    rows = np.arange(7)[:, None]
+    few = [[replace(one, parts=np.where(rows == 3, [[5.0, 10.0]], one.parts))] for (one,) in many]
+    lost = dials.few_beside_many(few, many, truths)
+    assert (lost["closures"].value, lost["closures"].low, lost["closures"].high) == pytest.approx((0.5, 0.5, 0.5))
+    assert all(abs(loss.low) + abs(loss.high) == 0 for name, loss in lost.items() if name != "closures")
+    assert [name for name, loss in lost.items() if not dials.holds(loss)] == ["closures"]
 
 
 def test_a_bar_is_reached_or_missed_and_parts_come_together(tmp_path) -> None:

@@ -176,6 +176,15 @@ def states(track: Track) -> Float[ndarray, "frame number=18"]:
     return np.c_[curves, np.diff(curves, axis=0, prepend=curves[:1])]
 
 
+PARTS = {"motion": range(9), "head": range(3), "lips": range(3, 5), "eyes": range(5, 9)}
+"""Which of the curves of `states` each Fréchet distance is about; eyes with lids and brows."""
+
+
+def part_of(moving: Float[ndarray, "frame 18"], part: str) -> Float[ndarray, "frame number"]:
+    """The curves of one of `PARTS`, and their change a frame."""
+    return moving[:, [*PARTS[part], *(9 + column for column in PARTS[part])]]
+
+
 def frechet(one: Float[ndarray, "sample number"], other: Float[ndarray, "sample number"]) -> float:
     """Distance of two normal distributions fitted to the samples (Dowson and Landau 1982), in spreads of `other`."""
     centre, spread = other.mean(0), other.std(0) + 1e-9

@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 from vasa_core import assets
 from vasa_core.controls import Controls
 from vasa_core.evaluate.asking import controls, mood_dial, moods, on_screen
-from vasa_core.evaluate.dials import speed, sweeps
+from vasa_core.evaluate.dials import speed, sweeps, ten_steps
 from vasa_core.evaluate.findings import Findings, merged
 from vasa_core.evaluate.judging import Bench
 from vasa_core.evaluate.lines import SITTERS, Line, read_lines
@@ -62,6 +62,7 @@ def measure(quick: bool, people: Path | None = None, progress: bool = True) -> F
             findings.append(mood_dial(bench, spoken, stages[:QUICK_SITTERS], bar))
             findings.append(on_screen(bench, ours[: len(heard) : EVERY], truths[0][::EVERY], stages, bar))
             bar.set_description("dials")
+            findings.append(ten_steps(bench, heard, ours, truths[0], SEEDS, bar))
             findings.append(sweeps(bench, heard[::EVERY], bar))
         if people is not None:
             bar.set_description("people")

@@ -13,7 +13,7 @@ import numpy as np
 from vasa_core.controls import EMOTIONS
 from vasa_core.errors import MissingExtra
 from vasa_core.evaluate.asking import INTENSITIES
-from vasa_core.evaluate.dials import SUMMARY
+from vasa_core.evaluate.dials import MANY, SUMMARY, holds
 from vasa_core.evaluate.figures import REAL_OPENING, Estimate
 from vasa_core.evaluate.findings import Figure, Findings
 from vasa_core.evaluate.speaking import SCALES, SHIFTS
@@ -23,6 +23,30 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 GENERATED, PERFORMED = "#c2410c", "#1d4ed8"
+
+JUDGES = (
+    ("S_C, S_D, offset", "`sync`", "distance of sound and lips moved by up to 15 frames: least (S_D), median less "
+     "least (S_C), where it is least", "SyncNet, Chung and Zisserman 2016; Perfect match, Chung 2019"),
+    ("CAPP", "`capp`", "cosine of 3 s of sound and of head turns; falls as the head is moved against the sound",
+     "VASA-1, section 4.2 and tables 3 and 4"),
+    ("ΔP", "`head`", "mean change of yaw, pitch and roll from frame to frame, degrees", "VASA-1, section 4.2"),
+    ("closures", "`lips`", "P, B, M with an opening under 15 % of the clip's 95th percentile within 60 ms; chance: the "
+     "share of random moments of speech that would pass", "62 clips of real people"),
+    ("lip shapes", "`lips`", "median opening at each class of phones, rank correlation with real people's",
+     "46 clips of real people, MediaPipe"),
+    ("rest", "`lips`", "lips closed in pauses from half a second on", "users of peers"),
+    ("blinks, gaze, every band", "`world.measures`", "blinks under 82 % of the open lid, saccades, fixations, spectra "
+     "beside the band of real people", "62 clips of real people; Bentivoglio 1997"),
+    ("E_g, E_d", "`asking`, `seen`", "densest gaze and mean distance off rendered frames, less what was asked",
+     "VASA-1, table 5"),
+    ("moods", "`emotion`", "which of eight a classifier sees in frames of sitters it does not know", "our own"),
+    ("diversity", "`life`", "root mean square between seeds of one line", "VASA-1, section 4"),
+    ("Fréchet", "`figures`", "between normal distributions of curves and their change a frame: all, head, lips, eyes",
+     "Dowson and Landau 1982; FVD, Unterthiner 2018, on pixels"),
+    ("ten steps", "`dials`", "what 10 steps lose of 50's figures, all lines and seeds, in every draw the same on both "
+     "sides", "VASA-1, table 5"),
+)  # fmt: skip
+"""What is judged, where in `vasa_core.evaluate`, by which definition, after whom."""
 
 
 def lines(findings: Findings) -> str:
@@ -67,6 +91,10 @@ def write_report(findings: Findings, folder: Path) -> Path:
         "",
         *(f"- {note}" for note in findings.notes),
         *_tables(findings),
+        "| judged | where | definition | source |",
+        "|---|---|---|---|",
+        *(f"| {' | '.join(row)} |" for row in JUDGES),
+        "",
         *(f"![{name}]({name}.png)" for name in pictures),
         "",
     ]
@@ -91,6 +119,11 @@ def _tables(findings: Findings) -> list[str]:
     if "gaze_guidance" in findings.curves:
         page += ["", "| λ_g | E_g of the motion, degrees |", "|---|---|"]
         page += [f"| {dial:g} | {error:.2f} |" for dial, error in findings.curves["gaze_guidance"]]
+    if "ten_over_fifty" in findings.curves:
+        page += ["", f"| figure | 10 steps | {MANY} steps | lost of it | kept |", "|---|---|---|---|---|"]
+        for name, (few, many, *lost) in zip(SUMMARY, findings.curves["ten_over_fifty"], strict=True):
+            loss = Estimate(value=lost[0], low=lost[1], high=lost[2])
+            page.append(f"| {name} | {few:.3g} | {many:.3g} | {_told(loss)} | {'yes' if holds(loss) else '**no**'} |")
     if findings.bands:
         page += ["", "| measure | generated | performed | band | in it | real people |", "|---|---|---|---|---|---|"]
         for name, ours, truth, low, high, real in findings.bands:
