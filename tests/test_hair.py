@@ -143,3 +143,17 @@ def test_a_thinner_head_of_hair_has_fewer_strands(kit, skull):
     full = of_style("short")
     count = [len(grown(kit, skull, replace(full, density=density)).points) for density in (1.0, 0.5)]
     assert count[1] == pytest.approx(0.5 * count[0], rel=0.02)
+
+
+def test_a_beard_shades_the_chin_beneath_it_and_nothing_else(kit):
+    beard = facial_hair.grow_beard(
+        kit, kit.neutral, kit.normals(kit.neutral), Beard(kind="goatee"), np.random.default_rng(0)
+    )
+    side = 256
+    shade = facial_hair.beard_shadow(kit, kit.neutral, beard, side)
+    corner = {int(v): uv for v, uv in zip(kit.split_vertex, kit.split_uv, strict=True) if uv[0] < 1}
+    skin = np.array(list(corner))
+    for place, dark in (((0, -7.2, 10), True), ((0, 7, 10), False), ((5, 0, 7), False)):
+        vertex = skin[np.linalg.norm(kit.neutral[skin] - place, axis=1).argmin()]
+        column, row = (corner[int(vertex)] * side).astype(int)
+        assert (shade[row - 1 : row + 2, column - 1 : column + 2].max() > 90) == dark

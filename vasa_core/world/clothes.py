@@ -46,7 +46,7 @@ def torso(border: Array, half_width: Number, rings: int = 30) -> tuple[Array, Ar
 
     front = np.clip(np.cos(angle), 0, 1)
     slope = oval(0.80 * half_width, 9.0, border[:, 1] - 1.9 - 2.0 * front)
-    shoulder = oval(half_width, 11.0, -24.5 - 3.0 * np.abs(np.cos(angle)))
+    shoulder = oval(1.05 * half_width, 11.0, -18.5 - 9.0 * np.abs(np.cos(angle)))
     hem = oval(0.98 * half_width, 11.8, np.full(count, -60.0))
     s = np.linspace(0, 1, rings)[:, None, None]
     points = (1 - s) ** 3 * border + 3 * s * (1 - s) ** 2 * slope + 3 * s * s * (1 - s) * shoulder + s**3 * hem

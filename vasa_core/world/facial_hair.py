@@ -18,6 +18,7 @@ from vasa_core.world.people import Beard, Brows
 POINTS = 6  # along a brow or beard hair
 BROWS = ((21, 20, 19, 18, 17), (22, 23, 24, 25, 26))  # landmarks from the inner to the outer end
 BROW_DROP_CM = 0.85  # hair grows on the edge of the bone, so far below the landmarks: there MediaPipe sees real brows
+SHADING_HAIRS = 5000  # so many of them tell where the shade of a beard lies
 LASH_CARDS = 6  # an eye: the mesh carries three strips above and three below
 
 
@@ -50,7 +51,7 @@ def bending(
     heading: Array,
     length: Array,
     curl: Number,
-    width: Number,
+    width: Number | Array,
     rng: Generator,
 ) -> Rooted:
     """Strands that leave their roots along `heading`, curl at random and bend back to the skin."""
@@ -74,7 +75,7 @@ def beard_density(canonical: Array, kind: str) -> Array:
     )
     lips = smoothstep(1.25, 0.95, np.hypot(x / 2.35, (y + 3.0) / 0.95))
     moustache = (
-        smoothstep(-0.8, -1.7, y + 0.26 * x) * smoothstep(3.6, 2.3, x) * smoothstep(-4.1, -2.9, y) * smoothstep(7, 8, z)
+        smoothstep(-0.9, -1.4, y + 0.26 * x) * smoothstep(3.6, 2.3, x) * smoothstep(-4.1, -2.9, y) * smoothstep(7, 8, z)
     )
     sideburn = (
         smoothstep(7.5, 6.9, x)
@@ -105,7 +106,7 @@ def grow_beard(kit: FaceKit, rest: Array, normals: Array, beard: Beard, rng: Gen
     flow = np.stack([0.10 * x, -np.ones(wanted), np.full(wanted, 0.1)], 1)
     flow = flow - 0.9 * (flow * normal).sum(1, keepdims=True) * normal
     heading = unit(flow + 0.45 * normal + 0.28 * rng.normal(size=flow.shape))
-    return bending(corners, weights, normal, heading, length, beard.curl, 0.026, rng)
+    return bending(corners, weights, normal, heading, length, beard.curl, 0.026 * (0.45 + 0.55 * thickness), rng)
 
 
 # ---- brows -----------------------------------------------------------------------------------------------------------
@@ -136,12 +137,23 @@ def grow_brow(
 
 
 def brow_shadow(kit: FaceKit, rest: Array, brows: Rooted, side: int) -> Array:
-    """The hairs' soft shade on the unfolded face, uint8 [side, side]: what brows look like from afar."""
-    face = (kit.part == FACE) & (kit.neutral[:, 1] > 3.5) & (kit.neutral[:, 2] > 4)
+    """The soft shade of brows, uint8 [side, side]: what they look like from afar."""
+    return hair_shadow(kit, rest, brows, side, (kit.neutral[:, 1] > 3.5) & (kit.neutral[:, 2] > 4))
+
+
+def beard_shadow(kit: FaceKit, rest: Array, beard: Rooted, side: int) -> Array:
+    """The soft shade of a beard, uint8 [side, side]: between its hairs skin is seldom seen."""
+    return hair_shadow(kit, rest, beard, side, kit.neutral[:, 1] < 3.5)
+
+
+def hair_shadow(kit: FaceKit, rest: Array, hairs: Rooted, side: int, near_it: Array) -> Array:
+    """The hairs' soft shade on the unfolded face, as far as they grow near those vertices."""
+    face = (kit.part == FACE) & near_it
     unfolded = np.zeros((len(rest), 2))
     on_face = kit.split_uv[:, 0] < 1
     unfolded[kit.split_vertex[on_face]] = kit.split_uv[on_face]
-    points = brows.on(rest).points.reshape(-1, 3)
+    every = max(1, len(hairs.width) // SHADING_HAIRS)
+    points = hairs.on(rest).points[::every].reshape(-1, 3)
     gap, near = cKDTree(rest[face]).query(points, k=3)
     close = 1 / (gap + 0.02)
     uv = (unfolded[face][near] * close[..., None]).sum(1) / close.sum(1, keepdims=True)

@@ -25,7 +25,8 @@ from vasa_core.world.truth import Binding
 POSE_LIMITS = (42.0, 24.0, 20.0)  # degrees: yaw, pitch, roll
 GAZE_LIMITS = (30.0, 20.0)
 CLOSED_PER_JAW = 0.84  # `mouthClose` that closes the lips of the average face at `jawOpen` 1
-STRONGEST = {"jawOpen": 0.75, "mouthFunnel": 0.8, "mouthPucker": 0.9, "cheekPuff": 0.7, "eyeWide": 0.9}
+STRONGEST = {"jawOpen": 0.75, "mouthFunnel": 0.8, "mouthPucker": 0.9, "cheekPuff": 0.7, "eyeWide": 0.9,
+             "mouthUpperUp": 0.8}  # fmt: skip
 NOT_DRAWN = ("eyeLook", "PupilDilate", "eyeBlink", "mouthClose")  # follow gaze, light, lids and jaw
 SHARES = (0.35, 0.45, 0.20)  # of performed, random and extreme looks in a group, after its first
 PERFORMANCE_S = 3.0

@@ -406,6 +406,8 @@ def random_brows(rng: Generator, hair: Hair, feminine: Number, age: Number) -> B
     """Eyebrows in a shade of the hair; they thin and pale with age."""
     faded = hair.color[0] > 0.25
     own = tinted(HAIR_COLORS["brown"] if faded and age < 0.75 else hair.color, 0.7)
+    if faded and age >= 0.75:  # brows keep some of their colour when the hair has lost it
+        own = between(own, HAIR_COLORS["dark brown"], 0.45)
     return Brows(
         color=own,
         density=rng.uniform(0.6, 1.0) * (1 - 0.25 * max(0.0, age - 0.5)),
@@ -425,7 +427,7 @@ def random_makeup(rng: Generator, feminine: Number, darkness: Number) -> dict:
     much = rng.uniform(0.3, 1.0) if feminine > 0.5 and rng.random() < 0.55 else 0.0
     if much == 0.0:
         return {}
-    deep = 1 - 0.55 * darkness
+    deep = 0.85 * (1 - 0.65 * darkness)
     hue = rng.uniform((0.03, 0.02, 0.02), (0.28, 0.18, 0.26)) * deep
     lips = rng.uniform(0.22, 0.5) * deep * np.array([1.0, rng.uniform(0.10, 0.36), rng.uniform(0.14, 0.40)])
     return dict(

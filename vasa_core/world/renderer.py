@@ -72,6 +72,7 @@ BEHIND_LIPS_CM = 1.5  # depth of what is in the mouth is tested so far back: it 
 LIPS_WIDE = 0.45  # cm: through as much the light falls in freely
 FOCUS_Z = 7.0  # depth of the eyes and lips, cm: what the camera focuses on
 VIEW_CM = 39.0  # what a picture spans at the face, near enough to choose how fine things are made
+BEARD_TINT = 0.85  # a beard is a little darker than the hair of the head
 DARK_GLASS = 0.5  # glass at least this opaque is a part of its own, thinner glass shows what is behind it
 
 
@@ -334,12 +335,16 @@ class Renderer:
         centers = {side: eye.center + (rest - kit.neutral)[eye.vertices].mean(0) for side, eye in kit.eyeballs.items()}
         figure = Figure(person, rest, np.empty(0), centers, {}, np.empty(0), {}, [], {}, [])
         brows = facial_hair.grow_brows(kit, rest, normals, person.brows, np.random.default_rng([person.seed, 3]))
-        self._bake_skin(figure, brows, rng)
+        hanging = {"brows": brows, "lashes": facial_hair.grow_lashes(kit, person.eyes.lashes, rng)}
+        if person.beard:
+            grown = np.random.default_rng([person.seed, 6])
+            hanging["beard"] = facial_hair.grow_beard(kit, rest, normals, person.beard, grown)
+        self._bake_skin(figure, hanging, rng)
         self._build_body(figure, normals)
-        self._grow_strands(figure, normals, brows, rng)
+        self._grow_strands(figure, normals, hanging, rng)
         return figure
 
-    def _bake_skin(self, figure: Figure, brows: facial_hair.Rooted, rng: Generator) -> None:
+    def _bake_skin(self, figure: Figure, hanging: dict[str, facial_hair.Rooted], rng: Generator) -> None:
         kit, gl, program = self.kit, self.gl, self.programs["bake"]
         skin, style = figure.person.skin, figure.person.hair
         kind = figure.person.beard.kind if figure.person.beard else "full"
@@ -356,8 +361,11 @@ class Renderer:
         frame.use()
         frame.clear(*skin.color, 0.3)
         gl.disable(moderngl.DEPTH_TEST | moderngl.CULL_FACE | moderngl.BLEND)
-        shaded = facial_hair.brow_shadow(kit, figure.rest, brows, self.texture)
-        brow_mask = gl.texture((self.texture, self.texture), 1, shaded.tobytes())
+        shaded = np.zeros((self.texture, self.texture, 2), np.uint8)
+        shaded[..., 0] = facial_hair.brow_shadow(kit, figure.rest, hanging["brows"], self.texture)
+        if "beard" in hanging:
+            shaded[..., 1] = facial_hair.beard_shadow(kit, figure.rest, hanging["beard"], self.texture)
+        brow_mask = gl.texture((self.texture, self.texture), 2, shaded.tobytes())
         self.lips.use(0)
         self.noise.use(1)
         brow_mask.use(2)
@@ -373,6 +381,7 @@ class Renderer:
             uLipColor=tuple(skin.lipstick or natural),
             uNoiseOffset=tuple(32 * rng.random(3)),
             uStubbleColor=figure.person.brows.color,
+            uBeardColor=tuple(BEARD_TINT * c for c in style.color),
             uMoles=self._moles(skin.moles, rng),
             uRedness=skin.redness,
             uFreckles=skin.freckles,
@@ -459,7 +468,9 @@ class Renderer:
         figure.owned += [buffer, index, *arrays.values()]
         return arrays
 
-    def _grow_strands(self, figure: Figure, normals: Array, brows: facial_hair.Rooted, rng: Generator) -> None:
+    def _grow_strands(
+        self, figure: Figure, normals: Array, hanging: dict[str, facial_hair.Rooted], rng: Generator
+    ) -> None:
         kit, person = self.kit, figure.person
         ground, tree = figure.body, cKDTree(figure.body[:, [0, 2]])
 
@@ -474,12 +485,6 @@ class Renderer:
             head = worn.Cover(person.hat.kind, skull).pressed(head)
         if head:
             self._add_strands(figure, "hair", coarser(head, person.hair, self.detail), None)
-        hanging = {
-            "brows": brows,
-            "lashes": facial_hair.grow_lashes(kit, person.eyes.lashes, rng),
-        }
-        if person.beard:
-            hanging["beard"] = facial_hair.grow_beard(kit, figure.rest, normals, person.beard, rng)
         thinnest = self.detail.thinnest * self.pixel_cm
         for name, rooted in hanging.items():
             drawn = sparser(rooted, thinnest, self.detail.segments, rng)
@@ -720,7 +725,7 @@ class Renderer:
         dark = tuple(0.25 * c for c in person.brows.color)
         settings = {
             "hair": (person.hair.color, 1.1, 0.40, 0.6),
-            "beard": (tuple(0.85 * c for c in person.hair.color), 0.35, 0.55, 0.7),
+            "beard": (tuple(BEARD_TINT * c for c in person.hair.color), 0.35, 0.55, 0.7),
             "brows": (person.brows.color, 0.25, 0.8, 0.9),
             "lashes": (dark, 0.1, 1.0, 0.95),
         }

@@ -117,7 +117,7 @@ void main() { vUV = aUV; c = aCanonical; vHairy = aHairy; gl_Position = vec4(aUV
 SKIN_BAKE_FRAGMENT = """#version 330
 in vec2 vUV; in vec3 c; in vec2 vHairy;   // vHairy: beard density, scalp density
 uniform sampler2D uLips; uniform sampler2D uBrows; uniform sampler3D uNoise;
-uniform vec3 uSkin; uniform vec3 uHair; uniform vec3 uStubbleColor; uniform vec3 uLipColor; uniform vec3 uNoiseOffset; uniform vec4 uMoles[6];
+uniform vec3 uSkin; uniform vec3 uHair; uniform vec3 uBeardColor; uniform vec3 uStubbleColor; uniform vec3 uLipColor; uniform vec3 uNoiseOffset; uniform vec4 uMoles[6];
 uniform float uRedness; uniform float uFreckles; uniform float uBlotches; uniform float uEyeShade; uniform float uStubble;
 uniform float uPores; uniform float uScalpTint; uniform float uDarkness; uniform float uLipStrength; uniform float uAgeSpots;
 uniform float uLidFold; uniform float uBlush; uniform vec3 uBlushColor; uniform float uShadow; uniform vec3 uShadowColor; uniform float uLiner;
@@ -232,6 +232,8 @@ void main() {
 
     float brow = face ? texture(uBrows, vUV).r * step(c.y, 9.5) * step(3.6, c.y) : 0.;
     albedo = mix(albedo, mix(uStubbleColor, albedo * .5, .30), clamp(brow * (.82 + .5 * grain.g), 0., .9)); gloss *= 1. - .6 * brow;
+    float under = (face ? texture(uBrows, vUV).g : 0.) * (1. - .8 * lip);   // of a beard's hairs
+    albedo = mix(albedo, mix(uBeardColor, albedo * .5, .25), clamp(under * (.80 + .6 * grain.g), 0., .85)); gloss *= 1. - .7 * under;
     float beard = vHairy.x * (1. - lip), dots = smoothstep(-.02, .22, grain.r);
     albedo = mix(albedo, albedo * mix(vec3(.74, .78, .84), vec3(.78), uDarkness), clamp(beard * uStubble * .7, 0., 1.));
     albedo = mix(albedo, uStubbleColor * .8 + .012, beard * uStubble * dots * .45); gloss *= 1.0 - .35 * beard * uStubble;
@@ -259,7 +261,7 @@ float panel(vec3 r, vec3 l, vec2 half_size) {{
 vec3 iris_color(vec2 q) {{
     float r = length(q) / uIrisRadius, angle = atan(q.y, q.x);
     float fibres = .5 * wave(angle * 19. + r * 3.) + .5 * wave(angle * 43. - r * 7.);
-    vec3 color = uIris * (.36 + .86 * fibres) * mix(1.2, .8, smoothstep(.35, .95, r));
+    vec3 color = uIris * (.20 + .56 * fibres) * mix(1.15, .8, smoothstep(.35, .95, r));
     color = mix(color, uIris * vec3(1.45, 1.05, .62), smoothstep(.66, .40, r) * .5);
     color *= mix(1., .28, smoothstep(.78, 1., r));
     return mix(vec3(.004), color, smoothstep(uPupil - .05, uPupil + .05, r));
@@ -275,8 +277,8 @@ void main() {{
     float plane = sqrt(max(uApex * uApex - uIrisRadius * uIrisRadius, 0.)) - .18;
     if (clear > 0. && depth < -.1) seen = mix(q, q + vec2(dot(bent, uAcross), dot(bent, up)) * clamp((plane - z) / depth, 0., .6), clear);
     float angle = atan(q.y, q.x), veins = wave(angle * 9. + r * 3.) * wave(angle * 23. - r * 7.);
-    vec3 white = mix(vec3(.44, .395, .365), vec3(.54, .29, .24), uVeins * smoothstep(uIrisRadius, 1.45, r) * (.1 + .6 * veins));
-    white = mix(white, vec3(.52, .25, .22), smoothstep(.95, 1.35, abs(q.x)) * .6);
+    vec3 white = mix(vec3(.34, .305, .285), vec3(.44, .24, .20), uVeins * smoothstep(uIrisRadius, 1.45, r) * (.1 + .6 * veins));
+    white = mix(white, vec3(.44, .21, .185), smoothstep(.95, 1.35, abs(q.x)) * .6);
     float limbus = z > 0. ? smoothstep(uIrisRadius * .90, uIrisRadius * 1.08, length(seen)) : 1.;
     vec3 albedo = mix(iris_color(seen), white, limbus);
     float lid = smoothstep(uLids.x + .12, uLids.x - .46, p.y) * smoothstep(uLids.y - .10, uLids.y + .16, p.y);
@@ -285,7 +287,7 @@ void main() {{
     for (int i = 0; i < {LIGHTS}; i++) {{
         vec3 l = back(uLightDir[i]); float open = lit(i, vP, .10, .3);
         vec3 wrap = vec3(.30, .24, .22), diffuse = max((dot(ball, l) + wrap) / (1. + wrap), 0.);
-        diffuse *= 1. + (1. - limbus) * .8 * smoothstep(0., 1., -dot(seen / uIrisRadius, vec2(dot(l, uAcross), dot(l, up))));  // caustic
+        diffuse *= 1. + (1. - limbus) * .5 * smoothstep(0., 1., -dot(seen / uIrisRadius, vec2(dot(l, uAcross), dot(l, up))));  // caustic
         color += albedo * uLightColor[i] * diffuse * mix(open, 1., .15) * shade;
         glow += uLightColor[i] * specular(n, v, l, .10, .03) * open * .5;
     }}
