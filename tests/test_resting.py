@@ -9,7 +9,7 @@ import torch
 from vasa_core.assets import weights
 from vasa_core.latents import Motion
 from vasa_core.resting import AHEAD, BACK, Rest
-from vasa_core.speech import HALVES, PHONES, SpeechEncoder, audio_features, silence
+from vasa_core.speech import HALVES, PHONES, SpeechEncoder, audio_features, bilabial, silence
 from vasa_core.surface import LOWER_LIP, UPPER_LIP, load_surface
 
 
@@ -76,6 +76,53 @@ def test_what_the_encoder_is_unsure_of_changes_nothing(surface) -> None:
     motion = parted(surface, 20)
     (met,) = Rest(surface, first_number).change([motion], [torch.full((20, 1), 0.5)])
     assert torch.equal(met.facial_dynamics, motion.facial_dynamics)
+
+
+def nowhere_silent(features):
+    return torch.zeros(len(features))
+
+
+def told(features):
+    """Features that are the likelihood of a closure in each half."""
+    return features
+
+
+def test_lips_meet_for_a_peak_of_p_b_or_m_and_are_apart_two_frames_on(surface) -> None:
+    motion, likely = parted(surface, 30), torch.zeros(30, 2)
+    likely[12] = torch.tensor([0.25, 0.15])
+    likely[20, 0] = 0.09
+    (met,) = Rest(surface, nowhere_silent, told).change([motion], [likely])
+    before, after = opening_cm(surface, motion), opening_cm(surface, met)
+    assert after[12] == pytest.approx(0, abs=0.02) and np.allclose(np.delete(after, [11, 12, 13]), before[0])
+    assert 0 <= after[11] < before[0] and 0 < after[13] < before[0]
+
+
+def test_only_the_peak_counts_and_half_a_likelihood_meets_half(surface) -> None:
+    motion, likely = parted(surface, 20), torch.zeros(20, 2)
+    likely[8:11] = torch.tensor([[0.12, 0.13], [0.14, 0.15], [0.14, 0.13]])
+    (met,) = Rest(surface, nowhere_silent, told).change([motion], [likely])
+    after = opening_cm(surface, met)
+    assert after[9] == pytest.approx(0.5 * opening_cm(surface, motion)[0], rel=0.1)
+    assert after[9] == after.min()
+
+
+@pytest.mark.parametrize("lengths", [(50,), (8,) * 7, (1, 30, 19)])
+def test_closures_too_are_the_same_in_pieces(surface, lengths) -> None:
+    likely, motion = torch.rand(50, 2, generator=torch.Generator().manual_seed(0)) ** 3, parted(surface, 50)
+    (whole,) = Rest(surface, nowhere_silent, told).change([motion], [likely])
+    starts = np.cumsum([0, *lengths[:-1]])
+    pieces = [motion[start : start + length] for start, length in zip(starts, lengths, strict=True)]
+    met = list(Rest(surface, nowhere_silent, told).change(pieces, likely.split(9)))
+    assert torch.equal(torch.cat([piece.facial_dynamics for piece in met]), whole.facial_dynamics)
+
+
+def test_closures_are_read_where_the_encoder_writes_them() -> None:
+    encoder = SpeechEncoder().eval()
+    with torch.no_grad():
+        heard = encoder(torch.randn(1, 40, 80))
+        phones = heard.phone_logits.softmax(-1)[0]
+        expected = sum(phones[:, PHONES.index(phone)] for phone in "PBM").unflatten(0, (-1, HALVES))
+        assert torch.allclose(bilabial(audio_features(heard)[0]), expected, atol=1e-6)
 
 
 def test_silence_is_read_where_the_encoder_writes_it() -> None:

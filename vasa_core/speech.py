@@ -255,6 +255,13 @@ def silence(features: Float[Tensor, "frame audio_features"]) -> Float[Tensor, " 
     return halves[..., -len(PHONES) - SCALARS + PHONES.index("SIL")].mean(1)
 
 
+def bilabial(features: Float[Tensor, "frame audio_features"]) -> Float[Tensor, "frame half"]:
+    """How likely a P, B or M is heard, as each frame's vector says of each of its halves."""
+    halves = features.unflatten(1, (HALVES, -1))
+    phones = halves[..., -len(PHONES) - SCALARS : -SCALARS]
+    return phones[..., [PHONES.index(phone) for phone in ("P", "B", "M")]].sum(-1)
+
+
 def save_speech_encoder(encoder: SpeechEncoder, path: str | PathLike[str]) -> None:
     """Writes weights as half floats with the configuration inside."""
     weights = {name: value.detach().to(torch.float16).contiguous() for name, value in encoder.state_dict().items()}

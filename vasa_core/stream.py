@@ -65,12 +65,12 @@ TO_THE_VOICE, STRICTEST_HEAD, STRICTEST_EYES = 10.0, 5.0, 2.5
 At a strength that opens the mouth as wide as people do, heads would keep to the voice a quarter less than in the
 performances they learned from, and move as evenly as nobody does. Eyes led as strictly would leave their aim."""
 
-HEAD_KEPT = 0.85
+HEAD_KEPT = 0.88
 """Heads guided so strictly go too far; this share of it moves them as far as in the performances."""
 
-HEAD_NOISE = 0.7
-"""Share of the noise from which heads begin: with all of it they keep to the voice a seventh less, recorded people's
-above all, and differ from seed to seed by a sixth more."""
+HEAD_NOISE = 0.6
+"""Share of the noise from which heads begin: with all of it they keep to the voice a sixth less, recorded people's above
+all, and differ from seed to seed by a quarter more."""
 
 LIPS_NOISE = 0.0
 """Share of the noise from which lips begin. What they do is said by the voice: without chance of their own they say it
