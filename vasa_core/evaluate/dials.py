@@ -211,3 +211,8 @@ def gaze_errors(bench: Bench, heard: Sequence[Heard], guidance: float, bar: tqdm
         errors.append(angle_deg(main_gaze(world_gaze(motion)[FRAME_RATE_HZ:]), np.array(gaze)))
         bar.update()
     return errors
+
+
+def gaze_error(bench: Bench, heard: Sequence[Heard], guidance: float, bar: tqdm) -> float:
+    """E_g of the motion: the mean of these angles."""
+    return float(np.mean(gaze_errors(bench, heard, guidance, bar)))
