@@ -185,3 +185,14 @@ def test_every_sitter_has_a_portrait_and_a_true_line_in_the_list():
     for name, sitter in cast().items():
         assert (folder / f"{name}.png").is_file()
         assert listed[f"{name}.png"] == str(sitter.person.seed)
+
+
+def test_ctrl_c_is_one_sentence_and_an_exit_code(monkeypatch, capsys, tmp_path):
+    from vasa_core.world import __main__ as command
+
+    def pressed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sys.argv", ["world", "render", "--out", str(tmp_path), "--people", "1"])
+    monkeypatch.setattr(command.batch, "run", pressed)
+    assert command.main() == command.INTERRUPTED == 130 and "goes on from there" in capsys.readouterr().out

@@ -24,6 +24,8 @@ from vasa_core.world.preview import add_preview
 from vasa_core.world.renderer import Renderer
 from vasa_core.world.report import add_report
 
+INTERRUPTED = 130  # the exit code of a process that Ctrl-C ended
+
 
 def save(picture: Array, path: Path) -> None:
     if not cv2.imwrite(str(path), picture[..., ::-1]):
@@ -178,6 +180,9 @@ def main() -> int:
     except VasaError as refusal:
         print(refusal)
         return refusal.exit_code
+    except KeyboardInterrupt:
+        print("Interrupted: what is finished stays, and the same command goes on from there.")
+        return INTERRUPTED
     return 0
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray as Array
 
+from vasa_core.mouth import FORWARD_CM, HIDE_CM, SHOW_CM
 from vasa_core.world.batch import Tick, source_hash
 from vasa_core.world.detail import detail_for, texture_for
 from vasa_core.world.facekit import Number
@@ -150,7 +151,8 @@ class RenderWork:
 
     def settings(self) -> dict[str, Any]:
         """The recipe, and what else decides the bytes."""
-        return self.recipe.settings() | {"per_shard": self.per_shard, "head": self.head, "code": self.code}
+        own = {"per_shard": self.per_shard, "head": self.head, "code": self.code}
+        return self.recipe.settings() | own | {"teeth_cm": [SHOW_CM, HIDE_CM, FORWARD_CM]}
 
     def about(self) -> dict[str, Any]:
         """Names and versions for the manifest."""
