@@ -21,9 +21,10 @@ from vasa_core.evaluate.figures import Estimate
 from vasa_core.evaluate.findings import Figure, Findings, merged, share_figure
 from vasa_core.evaluate.judges import Judges, load_judges, save_judges
 from vasa_core.evaluate.lines import Line, read_lines, write_lines
+from vasa_core.evaluate.motion_report import JUDGES, write_report
 from vasa_core.evaluate.motion_report import lines as told
-from vasa_core.evaluate.motion_report import write_report
 from vasa_core.evaluate.seen import GazeReading, Mesh, Sighting, Stage
+from vasa_core.evaluate.speaking import apart_as_wholes
 from vasa_core.latents import DYNAMICS, EXPRESSION, Motion
 from vasa_core.pictures import load_picture
 from vasa_core.portrait import prepare
@@ -277,6 +278,23 @@ def test_curves_become_plots(tmp_path) -> None:
     dial = [[0.1 * k for k in range(4)]] * 7
     write_report(Findings(figures=[], curves={"sync_offsets": curve, "emotion_dial": dial}), tmp_path)
     assert sorted(path.name for path in tmp_path.glob("*.png")) == ["emotion_dial.png", "sync_offsets.png"]
+
+
+def test_the_report_says_what_ten_steps_lose_and_by_whom_things_are_judged(tmp_path) -> None:
+    kept, lost = [0.99, 1.0, 0.01, -0.02, 0.03], [0.7, 1.0, 0.3, 0.2, 0.4]
+    page = write_report(Findings(figures=[], curves={"ten_over_fifty": [lost, *[kept] * 7]}), tmp_path).read_text()
+    rows = [line.split(" | ") for line in page.splitlines()]
+    assert ["| S_C ratio", "0.7", "1", "0.3 [0.2, 0.4]", "**no** |"] in rows
+    assert ["| Fréchet", "0.99", "1", "0.01 [-0.02, 0.03]", "yes |"] in rows
+    assert all(len(row) == 4 and all(row) for row in JUDGES) and all(row[2] in page for row in JUDGES)
+
+
+def test_parts_of_a_motion_are_apart_where_they_differ() -> None:
+    moving = [np.random.default_rng(seed).standard_normal((80, 18)) for seed in range(3)]
+    turned = [one + 2 * np.isin(np.arange(18), [0]) for one in moving]
+    assert apart_as_wholes(turned, moving, "head").value == pytest.approx(4, rel=0.05)
+    assert apart_as_wholes(turned, moving, "lips").value == pytest.approx(0, abs=1e-6)
+    assert apart_as_wholes(turned, moving, "motion").value == pytest.approx(4, rel=0.05)
 
 
 # --------------------------------------------------------------------------- lines
