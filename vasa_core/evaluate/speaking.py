@@ -224,8 +224,10 @@ def apart_as_wholes(
 
     rng = np.random.default_rng(0)
     drawn = [distance(rng.integers(0, len(chosen), len(chosen)).tolist()) for _ in range(draws)]
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    return Estimate(value=distance(range(len(chosen))), low=float(low), high=float(high))
+    value = distance(range(len(chosen)))
+    # fewer different clips are farther apart by themselves: what counts is how far draws scatter
+    low, high = value + np.percentile(drawn, [2.5, 97.5]) - np.median(drawn)
+    return Estimate(value=value, low=max(0.0, float(low)), high=float(high))
 
 
 def pose_judge(bench: Bench, ours: Sequence[Judged], truths: Sequence[Judged]) -> Findings:
