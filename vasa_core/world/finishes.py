@@ -17,7 +17,7 @@ from vasa_core.world.renderer import Shot
 
 TONES = 8  # steps of lightness in a cartoon
 INK = (0.10, 0.06, 0.06)
-EYE_CONTRAST = 0.9  # how much stronger a cel draws what tells eyes from their surroundings
+EYE_CONTRAST = 0.4  # how much stronger a cel draws what tells eyes and mouth from their surroundings
 
 
 def structure(grey: Array, sigma: Number) -> tuple[Array, Array]:
@@ -177,7 +177,7 @@ def pencil(picture: Array, detail: Array, seed: int = 0, brush: Number = 1.0) ->
     )  # strokes are no finer than pixels: a small sketch is rubbed instead
     pigment += (0.95 * (1 - grey) ** 1.3 - pigment) * np.maximum(0.75 * detail, rubbed)
     pigment = np.maximum(pigment, (0.9 - 0.6 * rubbed) * ink_lines(calm) ** 0.8)
-    pigment = np.clip(pigment * (1 + 0.25 * paper(size, rng)), 0, 1)[..., None]
+    pigment = np.clip(pigment * (1 + 0.25 * (1 - 0.7 * rubbed) * paper(size, rng)), 0, 1)[..., None]
     lead = np.full(3, 0.17) if seed % 2 else 0.75 * blurred(calm, 5 * unit)
     return (np.array([0.955, 0.945, 0.92]) * (1 - pigment) + lead * pigment).astype(np.float32)
 
