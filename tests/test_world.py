@@ -196,3 +196,12 @@ def test_ctrl_c_is_one_sentence_and_an_exit_code(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("sys.argv", ["world", "render", "--out", str(tmp_path), "--people", "1"])
     monkeypatch.setattr(command.batch, "run", pressed)
     assert command.main() == command.INTERRUPTED == 130 and "goes on from there" in capsys.readouterr().out
+
+
+def test_a_graphics_device_that_is_not_there_is_one_sentence(monkeypatch):
+    from vasa_core.errors import BadOption
+    from vasa_core.world.renderer import egl_context
+
+    monkeypatch.setenv("GLCONTEXT_DEVICE_INDEX", "97")
+    with pytest.raises(BadOption, match=r"97.*choose another --device"):
+        egl_context()

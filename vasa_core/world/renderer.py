@@ -18,6 +18,7 @@ from numpy.random import Generator
 from scipy.interpolate import CubicSpline
 from scipy.spatial import cKDTree
 
+from vasa_core.errors import BadOption
 from vasa_core.mouth import FORWARD_CM, HIDE_CM, SHOW_CM
 from vasa_core.world import clothes, facial_hair, hair, materials, shaders, worn, wrinkles
 from vasa_core.world.detail import FINE, Detail, coarse_triangles, coarser, sparser
@@ -228,13 +229,24 @@ class Figure:
             thing.release()
 
 
+def egl_context() -> moderngl.Context:
+    """A context without a window, on the device that GLCONTEXT_DEVICE_INDEX names or the first one."""
+    try:
+        return moderngl.create_context(standalone=True, backend="egl")  # type: ignore[arg-type]
+    except Exception as cause:  # the library raises nothing narrower
+        raise BadOption(
+            f"Nothing can be drawn here ({cause}): choose another --device, or install an EGL driver, "
+            "of which Mesa's software one (libegl1) is enough."
+        ) from cause
+
+
 class Renderer:
     """Draws people at one picture size."""
 
     def __init__(self, size: int, kit: FaceKit | None = None, texture: int = 2048, detail: Detail = FINE):
         self.size, self.texture, self.kit, self.detail = size, texture, kit or load_head(), detail
         self.pixel_cm, self.average = VIEW_CM / size, worn.Head(self.kit, self.kit.neutral)
-        self.gl = moderngl.create_context(standalone=True, backend="egl")  # type: ignore[arg-type]
+        self.gl = egl_context()
         self._compile()
         self._allocate()
         self._upload_head()
