@@ -281,10 +281,12 @@ def test_curves_become_plots(tmp_path) -> None:
 
 
 def test_the_report_says_what_ten_steps_lose_and_by_whom_things_are_judged(tmp_path) -> None:
-    kept, lost = [0.99, 1.0, 0.01, -0.02, 0.03], [0.7, 1.0, 0.3, 0.2, 0.4]
-    page = write_report(Findings(figures=[], curves={"ten_over_fifty": [lost, *[kept] * 7]}), tmp_path).read_text()
+    kept, lost, unsure = [0.99, 1.0, 0.01, -0.02, 0.03], [0.7, 1.0, 0.3, 0.2, 0.4], [0.8, 1.0, 0.2, -0.1, 0.4]
+    rows_ = [lost, unsure, *[kept] * 6]
+    page = write_report(Findings(figures=[], curves={"ten_over_fifty": rows_}), tmp_path).read_text()
     rows = [line.split(" | ") for line in page.splitlines()]
     assert ["| S_C ratio", "0.7", "1", "0.3 [0.2, 0.4]", "**no** |"] in rows
+    assert ["| CAPP ratio", "0.8", "1", "0.2 [-0.1, 0.4]", "cannot be told |"] in rows
     assert ["| Fréchet", "0.99", "1", "0.01 [-0.02, 0.03]", "yes |"] in rows
     assert all(len(row) == 4 and all(row) for row in JUDGES) and all(row[2] in page for row in JUDGES)
 

@@ -13,7 +13,7 @@ import numpy as np
 from vasa_core.controls import EMOTIONS
 from vasa_core.errors import MissingExtra
 from vasa_core.evaluate.asking import INTENSITIES
-from vasa_core.evaluate.dials import MANY, SUMMARY, holds
+from vasa_core.evaluate.dials import MANY, SUMMARY, TOLERANCE, holds
 from vasa_core.evaluate.figures import REAL_OPENING, Estimate
 from vasa_core.evaluate.findings import Figure, Findings
 from vasa_core.evaluate.speaking import SCALES, SHIFTS
@@ -123,7 +123,8 @@ def _tables(findings: Findings) -> list[str]:
         page += ["", f"| figure | 10 steps | {MANY} steps | lost of it | kept |", "|---|---|---|---|---|"]
         for name, (few, many, *lost) in zip(SUMMARY, findings.curves["ten_over_fifty"], strict=True):
             loss = Estimate(value=lost[0], low=lost[1], high=lost[2])
-            page.append(f"| {name} | {few:.3g} | {many:.3g} | {_told(loss)} | {'yes' if holds(loss) else '**no**'} |")
+            kept = "yes" if loss.value <= TOLERANCE else "cannot be told" if holds(loss) else "**no**"
+            page.append(f"| {name} | {few:.3g} | {many:.3g} | {_told(loss)} | {kept} |")
     if findings.bands:
         page += ["", "| measure | generated | performed | band | in it | real people |", "|---|---|---|---|---|---|"]
         for name, ours, truth, low, high, real in findings.bands:
