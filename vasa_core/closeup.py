@@ -3,7 +3,8 @@
 MediaPipe's landmarks follow lips and lids, but see half of a nod, a raised brow and a glance (measured on frames whose
 truth is known). So the portrait is drawn as the landmarks would have it, the optical flow from there to the picture
 moves the landmarks to where the skin really is, and the motion is read again. The irises are
-looked for between the lids by their own colours.
+looked for between the lids by their own colours. Beside that, the pixel encoder (`pixel_codes.py`) compares the two
+pictures by what it learned on other people; each is believed as far as it was found to err.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from jaxtyping import Float, UInt8
 from vasa_core.decoder import Decoder, Pose
 from vasa_core.encoders import EYEBALL_RADIUS_CM
 from vasa_core.eyes import EyePlates
-from vasa_core.following import NOISE_CM, Moved, follower
+from vasa_core.following import NOISE_CM, NOTHING_KNOWN, UNSURE, ExpectedChange, Moved, follower
 from vasa_core.latents import DYNAMICS, EXPRESSION, POSE
+from vasa_core.pixel_codes import PixelEncoder, Told
 from vasa_core.portrait import Portrait
 from vasa_core.surface import IRIS_CENTRES, LANDMARKS, LOWER_LIDS, LOWER_LIP, UPPER_LIDS, UPPER_LIP, Surface
 
@@ -46,6 +48,21 @@ LEAST_OPEN = 0.6
 FARTHEST_CM = 0.75
 """How far an iris is looked for from where it is in the portrait."""
 
+LANDMARKS_AGREE = 25.0
+"""Landmarks err together, so against the pixel encoder they weigh this many times less than their number says."""
+
+TURN_DOUBTED = 6.0
+"""The encoder's turn is taken to err this many times more than it does: the person's own pixels tell it better."""
+
+SHIFT_HELD = 12.0
+"""How much more than beside landmarks alone the head is expected to stay in its place."""
+
+CONTOURS_ERR = 3.0
+"""Beside the pixel encoder, contours of lips and lids are taken to err this many times more than other landmarks."""
+
+IRIS_BELIEVED, IRIS_ASTRAY_RAD = 0.7, np.deg2rad(12)
+"""How far the iris that was found is believed about gaze where the encoder agrees, and how far apart they may be."""
+
 Grey = Float[np.ndarray, "height width"]
 Picture = UInt8[np.ndarray, "512 512 3"]
 
@@ -57,14 +74,20 @@ class Seen:
     moved: Moved
     landmarks: Float[np.ndarray, "478 2"]
     spread_cm: Float[np.ndarray, " landmark=468"]
+    told: Told | None
+    """What the pixel encoder says of the picture by itself."""
 
 
 class Closeup:
     """One portrait, ready to have its motion read off pictures of the same person."""
 
-    def __init__(self, portrait: Portrait, surface: Surface, hidden: float = 0.0) -> None:
-        """`hidden` is said of a gaze that lids hide."""
-        self.hidden = hidden
+    def __init__(
+        self, portrait: Portrait, surface: Surface, hidden: float = 0.0, encoder: PixelEncoder | None = None
+    ) -> None:
+        """`hidden` is said of a gaze that lids hide; without an encoder only this person's own pixels are asked."""
+        self.hidden, self.encoder = hidden, encoder
+        self.before = encoder(portrait.crop, portrait.landmarks) if encoder else None
+        self.own = portrait.facial_dynamics - portrait.rest_dynamics
         self.portrait, self.decoder, self.follow = portrait, Decoder(portrait, surface), follower(portrait, surface)
         self.flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         rings = [portrait.landmarks[centre + 1 : centre + 5] - portrait.landmarks[centre] for centre in IRIS_CENTRES]
@@ -84,12 +107,28 @@ class Closeup:
 
     def look(self, picture: Picture, landmarks: Float[np.ndarray, "478 2"], near: Moved | None = None) -> Seen:
         """The same, with where the skin was found."""
-        moved = self.follow(landmarks, near=near)
+        told = self.encoder(picture, landmarks) if self.encoder else None
+        expected, gaze = self._expected(told)
+        moved = self.follow(landmarks, near=near, expected=expected)
         for _ in range(ROUNDS if near is None else ROUNDS_NEAR):
             carried, spread_cm = self._carried(picture, landmarks, self.decoder.pose(*moved))
-            moved = self.follow(carried, spread_cm, near=moved)
-        moved[1][EXPRESSION:] = self._gaze(picture, self.decoder.pose(*moved))
-        return Seen(moved=moved, landmarks=carried, spread_cm=spread_cm)
+            moved = self.follow(carried, spread_cm, near=moved, expected=expected)
+        found = self._gaze(picture, self.decoder.pose(*moved))
+        moved[1][EXPRESSION:] = found if gaze is None else _agreed(found, gaze)
+        return Seen(moved=moved, landmarks=carried, spread_cm=spread_cm, told=told)
+
+    def _expected(self, told: Told | None) -> tuple[ExpectedChange, np.ndarray | None]:
+        """What the pixel encoder tells of the change since the portrait: pose and expression, and gaze (rad)."""
+        if self.encoder is None or self.before is None or told is None:
+            return NOTHING_KNOWN, None
+        change, covariance = self.encoder.change(self.before, told)
+        turn_and_code = np.r_[:3, POSE : POSE + EXPRESSION]
+        mean, weight = np.zeros(POSE + EXPRESSION), np.diag(SHIFT_HELD * UNSURE)
+        known, doubted = slice(len(turn_and_code)), np.r_[np.full(3, TURN_DOUBTED), np.ones(EXPRESSION)]
+        mean[turn_and_code] = change[known] + np.r_[np.zeros(3), self.own[:EXPRESSION]]
+        precision = np.linalg.inv(covariance[known, known] * np.outer(doubted, doubted))
+        weight[np.ix_(turn_and_code, turn_and_code)] = LANDMARKS_AGREE * precision
+        return ExpectedChange(mean=mean, precision=weight), change[3 + EXPRESSION :] + self.own[EXPRESSION:]
 
     # --- skin ----------------------------------------------------------------------------------------------------
 
@@ -113,7 +152,7 @@ class Closeup:
         seen = landmarks.copy()
         seen[:LANDMARKS][trusted] = (places + move)[trusted]
         spread_cm = np.where(trusted, np.hypot(FLOW_CM, 2 * astray), UNSEEN_CM)
-        spread_cm[list(CONTOURS)] = NOISE_CM
+        spread_cm[list(CONTOURS)] = NOISE_CM * (CONTOURS_ERR if self.encoder else 1)
         return seen, spread_cm
 
     # --- eyes ----------------------------------------------------------------------------------------------------
@@ -148,6 +187,13 @@ class Closeup:
         y, x = np.mgrid[0:height, 0:width]
         far = np.hypot(x - at[0], y - at[1]) > FARTHEST_CM * self.decoder.camera.scale_px
         return _lowest(np.where(far, np.inf, unlike)) - np.round(at)
+
+
+def _agreed(found: Float[np.ndarray, " 2"], told: Float[np.ndarray, " 2"]) -> Float[np.ndarray, " 2"]:
+    """A gaze between the iris that was found and what the encoder tells; the farther apart, the less was it an iris.
+    A gaze that nobody may tell (NaN) stays so."""
+    share = IRIS_BELIEVED * np.exp(-((found - told) ** 2).sum() / IRIS_ASTRAY_RAD**2)
+    return (told + share * (found - told)).astype(np.float32)
 
 
 def iris_unlikeness(

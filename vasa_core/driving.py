@@ -22,6 +22,7 @@ from vasa_core.following import Moved
 from vasa_core.footage import Footage, stills
 from vasa_core.landmarks import cut
 from vasa_core.latents import EXPRESSION, POSE, Motion
+from vasa_core.pixel_codes import load_pixel_encoder
 from vasa_core.portrait import prepare
 from vasa_core.surface import LANDMARKS, LOWER_LIDS, LOWER_LIP, UPPER_LIDS, UPPER_LIP, Surface
 
@@ -93,8 +94,9 @@ def driver(video: Path, footage: Footage, surface: Surface) -> Closeup:
     codes = [encoder(face, (0.0, 0.0)) for face in footage.landmarks[early]]
     second = footage.seconds[early[int(np.argmin(unrest(codes, surface)))]]
     picture = next(still.picture for still in stills(video) if np.float32(still.second) == second)
+    pixels = load_pixel_encoder(assets.weights("pixels.safetensors"), surface)
     try:
-        return Closeup(prepare(picture, surface), surface, hidden=np.nan)
+        return Closeup(prepare(picture, surface, pixels), surface, hidden=np.nan, encoder=pixels)
     except BadPortrait as why:
         raise BadVideo(f"the face in {video.name} cannot be followed, at {second:.1f} s: {why}") from why
 

@@ -63,28 +63,50 @@ class FaceCodes:
         return np.concatenate([rotation_vector(self.rotation), self.translation]).astype(np.float32)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """What is known of a face before its landmarks are fitted: identity and expression code with the inverse of their
+    covariance, and its rotation, which is believed to this share against that of the landmarks."""
+
+    codes: Float[np.ndarray, " code=128"]
+    precision: Float[np.ndarray, "code=128 code=128"]
+    rotation: Float[np.ndarray, "3 3"]
+    turn_share: float
+
+
+def anybody() -> Expected:
+    """What is known of a face that nobody has looked at: it is somebody's, and calm."""
+    spread = np.concatenate([np.ones(IDENTITY), np.full(EXPRESSION, DYNAMICS_SPREAD)])
+    return Expected(
+        codes=np.zeros(IDENTITY + EXPRESSION), precision=np.diag(4 * spread**-2), rotation=np.eye(3), turn_share=0.0
+    )
+
+
 def encode_landmarks(
-    landmarks: Float[np.ndarray, "478 2"], surface: Surface, centre_px: tuple[float, float]
+    landmarks: Float[np.ndarray, "478 2"],
+    surface: Surface,
+    centre_px: tuple[float, float],
+    expected: Expected | None = None,
 ) -> FaceCodes:
-    """The codes whose surface, posed and projected, lands on these landmarks."""
-    codes = np.zeros(IDENTITY + EXPRESSION)
+    """The codes whose surface, posed and projected, lands on these landmarks, held near what is `expected`."""
+    expected = expected or anybody()
+    codes = expected.codes.astype(np.float64)
     basis = np.concatenate([surface.identity_basis, surface.dynamics_basis])[:, :LANDMARKS].astype(np.float64)
     neutral = surface.neutral[:LANDMARKS].astype(np.float64)
     observed = (landmarks[:LANDMARKS] - centre_px) * (1, -1)
     depth = np.zeros(LANDMARKS)
-    prior = np.concatenate([np.ones(IDENTITY), np.full(EXPRESSION, DYNAMICS_SPREAD**-2)])
     pairs = openings()
     for _ in range(ROUNDS):
         flat = observed * (1 - depth / CAMERA_DISTANCE_CM)[:, None]  # perspective undone at the current depths (POSIT)
         vertices = neutral + np.tensordot(codes, basis, 1)
-        scale, rows, shift = _scaled_pose(vertices, flat)
+        scale, rows, shift = _scaled_pose(vertices, flat, expected)
         design = np.einsum("ij,kvj->kvi", rows, basis)
         target = (flat - shift) / scale - neutral @ rows.T
-        codes = _regularised(design, target, pairs, prior)
+        codes = _regularised(design, target, pairs, expected)
         turned = np.vstack([rows, np.cross(rows[0], rows[1])])
         depth = (neutral + np.tensordot(codes, basis, 1)) @ turned[2]
     vertices = neutral + np.tensordot(codes, basis, 1)
-    scale, rows, shift = _scaled_pose(vertices, flat)
+    scale, rows, shift = _scaled_pose(vertices, flat, expected)
     matrix = np.vstack([rows, np.cross(rows[0], rows[1])]).astype(np.float32)
     camera = Camera(scale_px=float(scale), centre_px=centre_px)
     translation = np.array([shift[0] / scale, shift[1] / scale, 0], np.float32)
@@ -109,16 +131,27 @@ def openings() -> np.ndarray:
     return np.array([uppers, lowers])
 
 
-def _scaled_pose(vertices: np.ndarray, seen: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+def _scaled_pose(vertices: np.ndarray, seen: np.ndarray, expected: Expected) -> tuple[float, np.ndarray, np.ndarray]:
     """Scale, the first two rows of the rotation, and the shift: pose from orthography and scaling (DeMenthon 1995)."""
     affine = np.linalg.lstsq(np.c_[vertices, np.ones(len(vertices))], seen, rcond=None)[0].T
     u, s, vt = np.linalg.svd(affine[:, :3])
     rows, scale = u @ np.eye(2, 3) @ vt, float(s.mean())
+    if expected.turn_share:
+        rows = _towards(np.vstack([rows, np.cross(rows[0], rows[1])]), expected.rotation, expected.turn_share)[:2]
+        flat = vertices @ rows.T
+        about, middle = flat - flat.mean(0), seen - seen.mean(0)
+        scale = float((about * middle).sum() / (about**2).sum())
     return scale, rows, (seen - scale * vertices @ rows.T).mean(0)
 
 
-def _regularised(design: np.ndarray, target: np.ndarray, openings: np.ndarray, prior: np.ndarray) -> np.ndarray:
-    """Codes that minimise landmark and opening errors in units of noise plus the codes' own prior."""
+def _towards(one: np.ndarray, other: np.ndarray, share: float) -> np.ndarray:
+    """The rotation this share of the way from one to the other."""
+    step = rotation_vector((other @ one.T).astype(np.float32))
+    return rotation(np.float32(share) * step).astype(np.float64) @ one
+
+
+def _regularised(design: np.ndarray, target: np.ndarray, openings: np.ndarray, expected: Expected) -> np.ndarray:
+    """Codes that minimise landmark and opening errors in units of noise plus their distance from what is expected."""
     upper, lower = openings
     rows = [
         design.reshape(len(design), -1).T,
@@ -126,7 +159,8 @@ def _regularised(design: np.ndarray, target: np.ndarray, openings: np.ndarray, p
     ]
     wanted = [target.reshape(-1), OPENING_WEIGHT * (target[upper] - target[lower]).reshape(-1)]
     a, b = np.concatenate(rows) / NOISE_CM, np.concatenate(wanted) / NOISE_CM
-    return np.linalg.solve(a.T @ a + np.diag(prior) * 4, a.T @ b)
+    precision = expected.precision
+    return np.linalg.solve(a.T @ a + precision, a.T @ b + precision @ expected.codes)
 
 
 def gaze_in_head(landmarks: np.ndarray, matrix: np.ndarray, scale: float) -> np.ndarray:

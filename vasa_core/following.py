@@ -30,6 +30,22 @@ Moved = tuple[Float[np.ndarray, " pose=6"], Float[np.ndarray, " dynamics=50"]]
 """Head pose and facial dynamics."""
 
 
+UNSURE = 4 * SPREAD**-2
+"""Weight of that prior: landmarks err together, so each counts for less than its own spread says."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpectedChange:
+    """What is known of a motion before landmarks are asked, beyond that faces speak and act: rotation vector (rad),
+    translation (cm, unknown: 0) and expression code, and the inverse of their covariance."""
+
+    mean: Float[np.ndarray, " number=54"]
+    precision: Float[np.ndarray, "number=54 number=54"]
+
+
+NOTHING_KNOWN = ExpectedChange(mean=np.zeros(POSE + EXPRESSION), precision=np.diag(UNSURE))
+
+
 @dataclass(frozen=True)
 class Follower:
     """One portrait's geometry made ready to be fitted frame after frame."""
@@ -48,16 +64,18 @@ class Follower:
         landmarks: Float[np.ndarray, "478 2"],
         spread_cm: Float[np.ndarray, " landmark=468"] | None = None,
         near: Moved | None = None,
+        expected: ExpectedChange = NOTHING_KNOWN,
     ) -> Moved:
         """Head pose and facial dynamics, relative to the portrait, under which it lies on these landmarks (px of its
-        crop), each of which errs by its `spread_cm`; a motion known to be `near` saves rounds."""
+        crop), each of which errs by its `spread_cm`, held near what is `expected`; a motion known to be `near` saves
+        rounds."""
         found, turn = np.zeros(POSE + EXPRESSION), np.eye(3)
         if near is not None:
             found = np.concatenate([near[0], near[1][:EXPRESSION]]).astype(np.float64)
             turn = rotation(near[0][:3]).astype(np.float64)
         spread_cm = np.full(LANDMARKS, NOISE_CM) if spread_cm is None else spread_cm
         for _ in range(ROUNDS if near is None else ROUNDS_NEAR):
-            turn, found = self._improved(turn, found, landmarks[:LANDMARKS], spread_cm)
+            turn, found = self._improved(turn, found, landmarks[:LANDMARKS], spread_cm, expected)
         head_pose = np.concatenate([rotation_vector(turn.astype(np.float32)), found[3:POSE]])
         matrix = turn.astype(np.float32) @ self.rotation
         scale = self.camera.scale_px / (1 - found[5] / CAMERA_DISTANCE_CM)
@@ -65,7 +83,7 @@ class Follower:
         return head_pose.astype(np.float32), np.concatenate([found[POSE:], gaze]).astype(np.float32)
 
     def _improved(
-        self, turn: np.ndarray, found: np.ndarray, seen: np.ndarray, spread_cm: np.ndarray
+        self, turn: np.ndarray, found: np.ndarray, seen: np.ndarray, spread_cm: np.ndarray, expected: ExpectedChange
     ) -> tuple[np.ndarray, np.ndarray]:
         """One Gauss-Newton step; `found` holds the translation and the code, its first three are unused."""
         camera = self.camera
@@ -81,7 +99,8 @@ class Follower:
         turning = np.cross(np.eye(3)[:, None], arm[None])
         shifting = np.broadcast_to(np.eye(3)[:, None], (3, LANDMARKS, 3))
         design = np.einsum("vij,kvj->kvi", lens, np.concatenate([turning, shifting, self.basis @ turn.T]))
-        step = _step(design, wanted, found, rotation_vector(turn.astype(np.float32)), spread_cm)
+        now = np.concatenate([rotation_vector(turn.astype(np.float32)), found[3:]])
+        step = _step(design, wanted, now, spread_cm, expected)
         return rotation(step[:3]).astype(np.float64) @ turn, found + np.concatenate([np.zeros(3), step[3:]])
 
 
@@ -104,15 +123,15 @@ def follow(portrait: Portrait, landmarks: Float[np.ndarray, "478 2"], surface: S
 
 
 def _step(
-    design: np.ndarray, wanted: np.ndarray, found: np.ndarray, turned: np.ndarray, spread_cm: np.ndarray
+    design: np.ndarray, wanted: np.ndarray, now: np.ndarray, spread_cm: np.ndarray, expected: ExpectedChange
 ) -> np.ndarray:
-    """The step that minimises what is left of landmarks and openings, in units of noise, plus the prior."""
+    """The step that minimises what is left of landmarks and openings, in units of noise, plus the distance from what
+    is expected."""
     upper, lower = openings()
     gap_cm = np.hypot(spread_cm[upper], spread_cm[lower]) / np.sqrt(2) / OPENING_WEIGHT
     rows = [design / spread_cm[:, None], (design[:, upper] - design[:, lower]) / gap_cm[:, None]]
     left = [wanted / spread_cm[:, None], (wanted[upper] - wanted[lower]) / gap_cm[:, None]]
     a = np.concatenate([r.reshape(len(design), -1) for r in rows], 1)
     b = np.concatenate([part.ravel() for part in left])
-    now = np.concatenate([turned, found[3:]])
-    prior = 4 * SPREAD**-2
-    return np.linalg.solve(a @ a.T + np.diag(prior), a @ b - prior * now)
+    precision = expected.precision
+    return np.linalg.solve(a @ a.T + precision, a @ b + precision @ (expected.mean - now))

@@ -19,10 +19,11 @@ from jaxtyping import Float, UInt8
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from vasa_core.encoders import FaceCodes, encode_landmarks
+from vasa_core.encoders import Expected, FaceCodes, encode_landmarks
 from vasa_core.errors import BadPortrait
 from vasa_core.geometry import Camera, empty_depth, rasterise, vertex_normals
 from vasa_core.landmarks import CROP_PX, FaceCrop, crop_face, person_matte
+from vasa_core.pixel_codes import PixelEncoder
 from vasa_core.surface import LANDMARKS, LOWER_LIP, UPPER_LIP, Surface, between_landmarks
 
 SHEET_CELLS = 48
@@ -92,10 +93,14 @@ class Portrait:
         return (vertices @ self.rotation.T + self.translation).astype(np.float32)
 
 
-def prepare(picture: UInt8[np.ndarray, "height width 3"], surface: Surface) -> Portrait:
-    """The portrait of the one face in the picture; BadPortrait names what is in the way."""
+def prepare(
+    picture: UInt8[np.ndarray, "height width 3"], surface: Surface, encoder: PixelEncoder | None = None
+) -> Portrait:
+    """The portrait of the one face in the picture; BadPortrait names what is in the way. The encoder tells what
+    landmarks do not: how deep the face is, and how far it nods."""
     face = crop_face(picture)
-    return prepare_found(picture, face, person_matte(face.crop), surface)
+    expected = encoder.expected_face(encoder(face.crop, face.landmarks)) if encoder else None
+    return prepare_found(picture, face, person_matte(face.crop), surface, expected)
 
 
 def prepare_found(
@@ -103,8 +108,10 @@ def prepare_found(
     face: FaceCrop,
     matte: Float[np.ndarray, "512 512"],
     surface: Surface,
+    expected: Expected | None = None,
 ) -> Portrait:
-    """The portrait of a face whose landmarks and matte are known already: from the training world, say."""
+    """The portrait of a face whose landmarks and matte are known already: from the training world, say. Its codes are
+    held near what is expected of it, if anything."""
     codes = encode_landmarks(face.landmarks, surface, (CROP_PX / 2, CROP_PX / 2))
     if np.sqrt(np.mean(codes.identity_code**2)) > LEAST_HUMAN:
         raise BadPortrait("what looks like a face in the portrait has no human proportions: use a picture of a person.")
@@ -113,6 +120,8 @@ def prepare_found(
         raise BadPortrait(
             f"the face is turned {turn:.0f} degrees away: use a view of at most {np.rad2deg(WIDEST_TURN_RAD):.0f}."
         )
+    if expected is not None:
+        codes = encode_landmarks(face.landmarks, surface, (CROP_PX / 2, CROP_PX / 2), expected)
     residual = _residual(face.landmarks, codes, surface)
     canonical = surface.vertices(codes.identity_code, codes.facial_dynamics)
     canonical[: len(residual)] += residual

@@ -46,6 +46,7 @@ from vasa_core.latents import DYNAMICS, GAZE, Motion
 from vasa_core.ledger import Ledger
 from vasa_core.motion import MotionTransformer, load_motion_model
 from vasa_core.pictures import load_picture
+from vasa_core.pixel_codes import PixelEncoder, load_pixel_encoder
 from vasa_core.portrait import Portrait, prepare
 from vasa_core.refinement import FaceNetworks, load_networks
 from vasa_core.render import (
@@ -150,6 +151,11 @@ class Studio:
         return load_wav2vec(self.wav2vec) if self.wav2vec else self.speech_encoder
 
     @cached_property
+    def pixel_encoder(self) -> PixelEncoder:
+        """What tells of a face by its pixels, where landmarks do not."""
+        return load_pixel_encoder(assets.weights("pixels.safetensors"), self.surface)
+
+    @cached_property
     def motion_model(self) -> MotionTransformer:
         """The motion diffusion transformer, which must have learned from this ear."""
         path = self.motion or assets.weights("motion.safetensors")
@@ -173,7 +179,8 @@ class Studio:
         """The portrait of the one face in a picture, ready to move; takes a second, so keep it for more calls."""
         if isinstance(subject, Portrait):
             return subject
-        return with_appearance(prepare(_picture(subject), self.surface), self.surface, self.face_networks)
+        portrait = prepare(_picture(subject), self.surface, self.pixel_encoder)
+        return with_appearance(portrait, self.surface, self.face_networks)
 
     def grant(
         self,

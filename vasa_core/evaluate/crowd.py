@@ -18,8 +18,10 @@ from vasa_core.encoders import LookEncoder
 from vasa_core.evaluate import expressions
 from vasa_core.evaluate.held_out import Crowd, Truth
 from vasa_core.evaluate.subjects import Landmarks, Watcher
+from vasa_core.geometry import rotation_vector
 from vasa_core.landmarks import CROP_PX
 from vasa_core.latents import EXPRESSION
+from vasa_core.pixel_codes import PixelEncoder, Told
 from vasa_core.surface import LANDMARKS, Surface
 
 SHAPES = 5
@@ -35,8 +37,10 @@ SIDEWAYS, UPRIGHT = np.array([0.7071, 0, 0.7071]), np.array([0, 0.7071, 0.7071])
 Blocks = dict[str, np.ndarray]
 
 
-def read_codes(crowd: Crowd, frames: Sequence[int], encode: LookEncoder, watch: Watcher) -> tuple[list[int], Blocks]:
-    """The frames in which a face was found, and the codes read off each."""
+def read_codes(
+    crowd: Crowd, frames: Sequence[int], encode: LookEncoder | PixelEncoder, watch: Watcher
+) -> tuple[list[int], Blocks]:
+    """The frames in which a face was found, and the codes read off each, by its pixels or by its landmarks alone."""
     kept, codes = [], []
     for frame in frames:
         crop = cv2.resize(crowd.pictures[frame], (CROP_PX, CROP_PX), interpolation=cv2.INTER_CUBIC)
@@ -47,17 +51,22 @@ def read_codes(crowd: Crowd, frames: Sequence[int], encode: LookEncoder, watch: 
     return kept, {name: np.array([code[name] for code in codes]) for name in (codes[0] if codes else {})}
 
 
-def _codes(crop: UInt8[np.ndarray, "512 512 3"], found: Landmarks, encode: LookEncoder) -> Blocks:
-    told = encode(found, (CROP_PX / 2, CROP_PX / 2))
+def _codes(crop: UInt8[np.ndarray, "512 512 3"], found: Landmarks, encode: LookEncoder | PixelEncoder) -> Blocks:
+    codes = _by_pixels(encode(crop, found)) if isinstance(encode, PixelEncoder) else _by_landmarks(found, encode)
     soft = cv2.GaussianBlur(crop, (0, 0), 4).astype(np.float32)
     x, y = found[list(SKIN_PLACES)].round().astype(int).clip(0, CROP_PX - 1).T
-    return {
-        "identity": told.identity_code,
-        "pose": told.head_pose,
-        "expression": told.facial_dynamics[:EXPRESSION],
-        "gaze": told.facial_dynamics[EXPRESSION:],
-        "appearance": np.log(soft[y, x] + 8).ravel(),
-    }
+    return codes | {"appearance": np.log(soft[y, x] + 8).ravel()}
+
+
+def _by_pixels(told: Told) -> Blocks:
+    pose = rotation_vector(told.rotation)
+    return {"identity": told.identity_code, "pose": pose, "expression": told.expression, "gaze": told.gaze}
+
+
+def _by_landmarks(found: Landmarks, encode: LookEncoder) -> Blocks:
+    told = encode(found, (CROP_PX / 2, CROP_PX / 2))
+    expression, gaze = np.split(told.facial_dynamics, [EXPRESSION])
+    return {"identity": told.identity_code, "pose": told.head_pose, "expression": expression, "gaze": gaze}
 
 
 def shortened(codes: Blocks, surface: Surface) -> Blocks:

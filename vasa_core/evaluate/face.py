@@ -30,14 +30,13 @@ from tqdm.auto import tqdm
 
 from vasa_core import assets
 from vasa_core.decoder import Decoder
-from vasa_core.encoders import load_look_encoder
 from vasa_core.errors import BadOption, BadPortrait
 from vasa_core.evaluate import contact_sheets, expressions
 from vasa_core.evaluate.crowd import read_codes, shortened, true_factors
 from vasa_core.evaluate.disentanglement import Dci, dci
 from vasa_core.evaluate.face_measures import Notes, moved, note_asks, note_driven, note_self, note_transfer, note_truth
 from vasa_core.evaluate.held_out import CALM, ROLES, Crowd, load_crowd, load_sitters
-from vasa_core.evaluate.subjects import ASKS, Watcher, seat, subject
+from vasa_core.evaluate.subjects import ASKS, Watcher, pixel_encoder, seat, subject
 from vasa_core.pictures import load_picture
 from vasa_core.render import drawn
 from vasa_core.surface import Surface, load_surface
@@ -158,8 +157,7 @@ def _portrait_notes(task: Task, path: Path, notes: Notes) -> None:
 
 
 def _crowd_notes(task: Task, notes: Notes) -> None:
-    encode = load_look_encoder(assets.weights("encoders.safetensors"), _surface())
-    kept, codes = read_codes(_crowd(), task.crowd, encode, _watcher())
+    kept, codes = read_codes(_crowd(), task.crowd, pixel_encoder(), _watcher())
     notes["crowd"] += kept
     notes["lost"] += [f"crowd {frame}" for frame in task.crowd if frame not in kept]
     for name, values in codes.items():

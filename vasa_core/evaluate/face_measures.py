@@ -169,7 +169,7 @@ def note_truth(one: Seat, notes: Notes) -> None:
 def note_asks(one: Subject, notes: Notes, kind: str) -> list[Picture]:
     """Pose-only, expression-only and mixed edits of one portrait; returns the rendered frames."""
     still = one.reading(one.own[1])
-    notes[f"code {kind}"].append(one.portrait.identity_code)
+    notes[f"code {kind}"].append(one.identity_code)
     frames = []
     for ask in ASKS:
         motion = moved(one, ask.motion(one.surface))

@@ -21,9 +21,10 @@ from vasa_core.evaluate.held_out import CALM, CANONICAL_SHARE, ROLES, SIZE_PX, S
 from vasa_core.evaluate.identity import identity_change
 from vasa_core.landmarks import CROP_PX, cut, widen_lids
 from vasa_core.latents import DYNAMICS, EXPRESSION, IDENTITY, POSE
+from vasa_core.pixel_codes import PixelEncoder, load_pixel_encoder
 from vasa_core.portrait import Portrait, prepare
 from vasa_core.refinement import FaceNetworks, load_networks
-from vasa_core.surface import LANDMARKS, Surface
+from vasa_core.surface import LANDMARKS, Surface, load_surface
 from vasa_core.world.facekit import head_rotation
 
 BONES = (33, 133, 362, 263, 168, 6, 197, 195, 5, 4)
@@ -145,7 +146,15 @@ class Subject:
         seen = self.closeup.look(frame, found)
         places = self.decoder.pose(*seen.moved).canonical[:LANDMARKS]
         changed = identity_change(self.portrait, self.surface, seen.moved, places, seen.landmarks, seen.spread_cm)
+        if seen.told and self.closeup.before:
+            changed = (changed + seen.told.identity_code - self.closeup.before.identity_code) / 2
         return Look(landmarks=found, motion=seen.moved, identity_change=changed)
+
+    @property
+    def identity_code(self) -> Float[np.ndarray, " identity=80"]:
+        """Who the portrait shows: the mean of what its landmarks and its pixels tell."""
+        before = self.closeup.before
+        return (self.portrait.identity_code + before.identity_code) / 2 if before else self.portrait.identity_code
 
     def reading(self, dynamics: Float[np.ndarray, " dynamics=50"]) -> expressions.Reading:
         """What facial dynamics do on this face."""
@@ -159,12 +168,12 @@ class Subject:
 
 def subject(name: str, picture: UInt8[np.ndarray, "h w 3"], surface: Surface, watch: Watcher) -> Subject:
     """A picture made ready."""
-    portrait = prepare(picture, surface)
+    portrait = prepare(picture, surface, pixel_encoder())
     return Subject(
         name=name,
         portrait=portrait,
         decoder=ready_decoder(portrait, surface),
-        closeup=Closeup(portrait, surface),
+        closeup=Closeup(portrait, surface, encoder=pixel_encoder()),
         surface=surface,
         watch=watch,
     )
@@ -173,6 +182,13 @@ def subject(name: str, picture: UInt8[np.ndarray, "h w 3"], surface: Surface, wa
 def ready_decoder(portrait: Portrait, surface: Surface) -> Decoder:
     """The decoder as users get it; its `warped` alone is what it is compared with."""
     return Decoder(portrait, surface, _networks())
+
+
+@lru_cache(maxsize=1)
+def pixel_encoder() -> PixelEncoder:
+    """The encoder that the second look asks; it knows none of the people who are judged."""
+    surface = load_surface(assets.weights("surface.safetensors"))
+    return load_pixel_encoder(assets.weights("pixels.safetensors"), surface)
 
 
 @lru_cache(maxsize=1)

@@ -96,7 +96,7 @@ def looked_at(folder: Path, cache: Path, surface: Surface) -> Looks:
     both = {name: np.concatenate([part[name] for part in seen]) for name in seen[0]}
     aligned, tilt = aligned_features(both["found"].astype(np.float64), surface)
     true_aligned, _ = aligned_features(both["true"].astype(np.float64), surface)
-    vectors = _tilted(Rotation.from_matrix(both["turn"]), tilt)
+    vectors = tilted(Rotation.from_matrix(both["turn"]), tilt)
     truth = np.concatenate([both["identity"], both["expression"], vectors, both["gaze"]], 1)
     return Looks(aligned, aligned - true_aligned, truth, tilt, both["found"], both["person"])
 
@@ -114,7 +114,7 @@ def _rows(group: Group, who: np.ndarray, surface: Surface) -> Iterator[dict[str,
         yield {
             "found": face.landmarks,
             "true": ((group.landmarks[k] - 0.5) * scale + shift + 0.5).astype(np.float32),
-            "turn": _as_seen_from(eye - group.landmarks_cm[k][:LANDMARKS].mean(0)).T @ turn,
+            "turn": as_seen_from(eye - group.landmarks_cm[k][:LANDMARKS].mean(0)).T @ turn,
             "identity": group.identity @ who[: len(group.identity)],
             "expression": surface.dynamics_from_expression @ group.expression[k],
             "gaze": np.deg2rad(group.gaze[k]),
@@ -122,14 +122,14 @@ def _rows(group: Group, who: np.ndarray, surface: Surface) -> Iterator[dict[str,
         }
 
 
-def _as_seen_from(toward_eye: np.ndarray) -> Float[np.ndarray, "3 3"]:
+def as_seen_from(toward_eye: np.ndarray) -> Float[np.ndarray, "3 3"]:
     """The rotation that takes the camera's axis to the line of sight: a crop no longer tells where it was cut out."""
     yaw = np.arctan2(toward_eye[0], toward_eye[2])
     pitch = -np.arctan2(toward_eye[1], np.hypot(toward_eye[0], toward_eye[2]))
     return rotation(np.array([0, yaw, 0])) @ rotation(np.array([pitch, 0, 0]))
 
 
-def _tilted(turns: Rotation, tilt: Float[np.ndarray, " look"]) -> Float[np.ndarray, "look 3"]:
+def tilted(turns: Rotation, tilt: Float[np.ndarray, " look"]) -> Float[np.ndarray, "look 3"]:
     """Rotation vectors of faces that were brought upright by this tilt in the picture."""
     return np.asarray((Rotation.from_rotvec(tilt[:, None] * (0, 0, 1)) * turns).as_rotvec())
 
@@ -166,7 +166,7 @@ def posed(
     irises = np.zeros((2 * count, 10, 2))  # nothing is asked about gaze here
     aligned, tilt = aligned_features(np.concatenate([pixels, irises], 1), surface)
     errors = looks.errors[looks.pairs(count, rng).ravel()]  # MediaPipe errs on one person much alike
-    truth = np.concatenate([people, acting, _tilted(turns, tilt), np.full((2 * count, 2), np.nan)], 1)
+    truth = np.concatenate([people, acting, tilted(turns, tilt), np.full((2 * count, 2), np.nan)], 1)
     aligned[:, 2 * LANDMARKS :] = looks.aligned[:, 2 * LANDMARKS :].mean(0)
     return aligned + errors, truth
 

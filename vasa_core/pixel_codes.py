@@ -1,0 +1,242 @@
+"""Codes read off the pixels of a face: who, what it does, how it is turned, where it looks, and how sure each is.
+
+The paper's encoders: a small convolutional network that looks at the face itself, brought upright and to one size by
+its landmarks, which it is told as well. It learned on rendered people, whose truth is known
+(`train/pixel_codes.py`). Landmarks know neither the shade beside a nose nor where a brow's hair ends; pixels do.
+Angles in rad, lengths in cm.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from vasa_core.encoders import FEATURES, OUTPUTS, Expected, aligned_features
+from vasa_core.errors import MissingWeights
+from vasa_core.geometry import CAMERA_DISTANCE_CM, rotation, rotation_vector
+from vasa_core.latents import EXPRESSION, GAZE, IDENTITY
+from vasa_core.surface import LANDMARKS, Surface
+
+WINDOW_PX = 128
+PX_PER_CM = WINDOW_PX / 19.2
+RAISED_CM = 0.6
+"""The window's middle lies this far above the landmarks' mean, so that it shows as much forehead as chin."""
+
+DIRECTIONS = 100
+"""Main directions of the landmarks that the network is told."""
+
+WIDTHS = (32, 64, 112, 160)
+BLOCKS = 2
+NARROW, FEATURE = 32, 320
+TOLD = IDENTITY + EXPRESSION + 3 + GAZE
+
+LANDMARKS_AGREE = 25.0
+"""Errors of landmarks are not independent: all of them together weigh this many times less than their number says."""
+
+TURN_SHARE = 0.7
+"""How far the pixels are believed against the landmarks on how a portrait's head is turned."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What one look at a face tells, and `doubt`: how many times its usual error each part may be off."""
+
+    identity_code: Float[np.ndarray, " identity=80"]
+    expression: Float[np.ndarray, " expression=48"]
+    rotation: Float[np.ndarray, "3 3"]
+    """In the picture's camera, `geometry.CAMERA_DISTANCE_CM` before the head."""
+    gaze: Float[np.ndarray, " 2"]
+    doubt: dict[str, float]
+
+
+# ---- what the network is shown ---------------------------------------------------------------------------------------
+
+
+def window_from_picture(
+    landmarks: Float[np.ndarray, "478 2"], surface: Surface, side_px: int = WINDOW_PX
+) -> Float[np.ndarray, "2 3"]:
+    """The similarity that brings a face upright, to one size and into the middle of a window."""
+    average = surface.neutral[:LANDMARKS, :2].astype(np.float64)
+    average = (average - average.mean(0)) @ (1, 1j)
+    seen = landmarks[:LANDMARKS].astype(np.float64) @ (1, -1j)
+    middle = seen.mean()
+    turn = ((seen - middle).conj() @ average) / (np.abs(seen - middle) ** 2).sum() * PX_PER_CM
+    matrix = np.array([[turn.real, turn.imag], [-turn.imag, turn.real]])
+    centre = np.array([side_px / 2 - 0.5, side_px / 2 - 0.5 + RAISED_CM * PX_PER_CM])
+    return np.concatenate([matrix, (centre - matrix @ (middle.real, -middle.imag))[:, None]], 1)
+
+
+def line_of_sight(
+    picture: UInt8[np.ndarray, "height width 3"], landmarks: Float[np.ndarray, "478 2"], surface: Surface
+) -> Float[np.ndarray, "3 3"]:
+    """The rotation from the axes of the line of sight to the face to those of the camera, whose axis goes through the
+    middle of the picture."""
+    cm_per_px = np.hypot(*window_from_picture(landmarks, surface)[0, :2]) / PX_PER_CM
+    off = landmarks[:LANDMARKS].mean(0) - np.array(picture.shape[1::-1]) / 2
+    right, down = off * cm_per_px / CAMERA_DISTANCE_CM
+    return rotation(np.array([-down, -right, 0], np.float32))
+
+
+def window(
+    picture: UInt8[np.ndarray, "height width 3"],
+    landmarks: Float[np.ndarray, "478 2"],
+    surface: Surface,
+    side_px: int = WINDOW_PX,
+) -> UInt8[np.ndarray, "side side 3"]:
+    """The face upright and of one size."""
+    transform = window_from_picture(landmarks, surface, side_px)
+    shrink = float(np.hypot(*transform[0, :2]))
+    if shrink < 1:  # warpAffine does not average
+        picture = cv2.resize(picture, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+        half = (0.5 / shrink - 0.5) * transform[:, :2].sum(1)  # pixels' centres: x becomes (x + 0.5) * shrink - 0.5
+        transform = np.c_[transform[:, :2] / shrink, transform[:, 2] + half]
+    return cv2.warpAffine(
+        picture, transform, (side_px, side_px), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
+    )
+
+
+# ---- the network -----------------------------------------------------------------------------------------------------
+
+
+class Block(nn.Module):
+    """Two convolutions and a way past them."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first, self.second = convolved(width, width), convolved(width, width)
+
+    def forward(self, x: Float[Tensor, "look width high wide"]) -> Float[Tensor, "look width high wide"]:
+        return torch.relu(x + self.second(torch.relu(self.first(x))))
+
+
+def convolved(before: int, after: int, side: int = 3, stride: int = 1) -> nn.Sequential:
+    """A convolution whose numbers are brought to one spread."""
+    return nn.Sequential(nn.Conv2d(before, after, side, stride, side // 2, bias=False), nn.BatchNorm2d(after))
+
+
+class Network(nn.Module):
+    """Pixels and landmarks in; a linear guess from the landmarks, corrected by what the pixels show."""
+
+    mean: Tensor
+    inlet: Tensor
+    usual: Tensor
+    unit: Tensor
+    look_covariance: Tensor
+    """Of the errors of one look, on people kept out of the training."""
+    change_covariance: Tensor
+    """Of the errors of the difference of two looks at one person: expression code, rotation vector and gaze."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [convolved(3, WIDTHS[0], 5, 2), nn.ReLU()]
+        for before, after in pairwise(WIDTHS):
+            layers += [convolved(before, after, 3, 2), nn.ReLU(), *(Block(after) for _ in range(BLOCKS))]
+        self.trunk = nn.Sequential(*layers, nn.Conv2d(WIDTHS[-1], NARROW, 1))
+        cells = (WINDOW_PX // 2 ** len(WIDTHS)) ** 2 * NARROW
+        self.joined = nn.Sequential(nn.Linear(cells + DIRECTIONS, FEATURE, bias=False), nn.BatchNorm1d(FEATURE))
+        self.hidden = nn.Sequential(nn.Linear(FEATURE, FEATURE, bias=False), nn.BatchNorm1d(FEATURE))
+        self.correction = nn.Linear(FEATURE, TOLD)
+        self.guess = nn.Linear(DIRECTIONS, TOLD)
+        self.doubt = nn.Linear(FEATURE, len(OUTPUTS))
+        self.dropout = nn.Dropout(0.25)
+        self.register_buffer("mean", torch.zeros(FEATURES))
+        self.register_buffer("inlet", torch.zeros(FEATURES, DIRECTIONS))
+        self.register_buffer("usual", torch.zeros(TOLD))
+        self.register_buffer("unit", torch.ones(TOLD))
+        self.register_buffer("look_covariance", torch.eye(TOLD))
+        self.register_buffer("change_covariance", torch.eye(TOLD - IDENTITY))
+        for layer in (self.correction, self.doubt):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def directions(self, aligned: Float[Tensor, "look feature"]) -> Float[Tensor, "look direction"]:
+        """The landmarks along their main directions, each of spread 1."""
+        return (aligned - self.mean) @ self.inlet
+
+    def forward(
+        self, pixels: Float[Tensor, "look 3 high wide"], directions: Float[Tensor, "look direction"]
+    ) -> tuple[Float[Tensor, "look told"], Float[Tensor, "look doubt"]]:
+        """What `encoders.OUTPUTS` names, and the logarithm of how far each part may be off."""
+        return self.answer(self.trunk(pixels).flatten(1).float(), directions)
+
+    def answer(
+        self, seen: Float[Tensor, "look cell"], directions: Float[Tensor, "look direction"]
+    ) -> tuple[Float[Tensor, "look told"], Float[Tensor, "look doubt"]]:
+        """The same, from what the trunk saw."""
+        x = nn.functional.silu(self.joined(torch.cat([seen, directions], 1)))
+        x = nn.functional.silu(self.hidden(self.dropout(x))) + x
+        told = self.guess(directions) + self.correction(self.dropout(x)) * self.unit + self.usual
+        return told, self.doubt(x.detach())
+
+
+@dataclass(frozen=True)
+class PixelEncoder:
+    """The network at work on one picture at a time."""
+
+    network: Network
+    surface: Surface
+
+    def __call__(self, picture: UInt8[np.ndarray, "height width 3"], landmarks: Float[np.ndarray, "478 2"]) -> Told:
+        """What the face with these landmarks (px of the picture) shows."""
+        aligned, tilt = aligned_features(landmarks[None].astype(np.float64), self.surface)
+        shown = window(picture, landmarks, self.surface)
+        numbers, doubt = self.numbers(shown[None], aligned)
+        told = {name: numbers[0, place] for name, place in OUTPUTS.items()}
+        upright = rotation(np.array([0, 0, -tilt[0]], np.float32)) @ rotation(told["turn"])
+        return Told(
+            identity_code=told["identity"],
+            expression=told["expression"],
+            rotation=line_of_sight(picture, landmarks, self.surface) @ upright,
+            gaze=told["gaze"],
+            doubt={name: float(np.exp(value)) for name, value in zip(OUTPUTS, doubt[0], strict=True)},
+        )
+
+    def expected_face(self, told: Told) -> Expected:
+        """What a look at a portrait tells before its landmarks are fitted."""
+        covariance = self.network.look_covariance.numpy()[: IDENTITY + EXPRESSION, : IDENTITY + EXPRESSION]
+        return Expected(
+            codes=np.concatenate([told.identity_code, told.expression]).astype(np.float64),
+            precision=LANDMARKS_AGREE * np.linalg.inv(covariance.astype(np.float64)),
+            rotation=told.rotation.astype(np.float64),
+            turn_share=TURN_SHARE,
+        )
+
+    def change(self, before: Told, now: Told) -> tuple[Float[np.ndarray, " 53"], Float[np.ndarray, "53 53"]]:
+        """What happened between two looks at one person: rotation vector, expression code and gaze, and the
+        covariance of their errors."""
+        turn = rotation_vector(now.rotation @ before.rotation.T)
+        what = np.concatenate([turn, now.expression - before.expression, now.gaze - before.gaze]).astype(np.float64)
+        return what, self.network.change_covariance.numpy().astype(np.float64)
+
+    def numbers(
+        self, windows: UInt8[np.ndarray, "look high wide 3"], aligned: Float[np.ndarray, "look feature"]
+    ) -> tuple[Float[np.ndarray, "look told"], Float[np.ndarray, "look doubt"]]:
+        """The network's numbers for many looks; turns are those of the upright faces."""
+        with torch.inference_mode():
+            directions = self.network.directions(torch.tensor(aligned, dtype=torch.float32))
+            told, doubt = self.network(planes(windows), directions)
+        return told.numpy(), doubt.numpy()
+
+
+def planes(windows: UInt8[np.ndarray, "look high wide 3"]) -> Float[Tensor, "look 3 high wide"]:
+    """Windows as the network takes them: about -2 to 2."""
+    return (torch.from_numpy(windows).permute(0, 3, 1, 2).float() - 127.5) / 64
+
+
+def load_pixel_encoder(path: Path, surface: Surface) -> PixelEncoder:
+    """The encoder in a weight file, or MissingWeights when the file is absent or made for other code."""
+    network = Network()
+    try:
+        network.load_state_dict({name: values.float() for name, values in load_file(path).items()})
+    except (FileNotFoundError, SafetensorError, RuntimeError) as cause:
+        raise MissingWeights(f"{path} is not an encoder of ours: restore it from the repository.") from cause
+    return PixelEncoder(network.eval().to(memory_format=torch.channels_last), surface)
