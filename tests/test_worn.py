@@ -236,3 +236,19 @@ def test_ground_truth_tells_worn_things_apart_and_sees_through_clear_lenses(rend
     figure = renderer.dress(replace(person, glasses=replace(person.glasses, tint=0.9)))
     assert renderer.truth(figure, Look(), Camera()).part[y, x] == PART_NUMBER["glasses"]
     figure.release()
+
+
+@needs_data
+@pytest.mark.parametrize("jaw", [0.3, 0.75])
+def test_a_headscarf_goes_along_with_the_jaw_and_is_never_seen_in_the_mouth(renderer, jaw):
+    from vasa_core.world.renderer import PART_NUMBER
+
+    scarf = Hat(kind="headscarf", color=BLACK)
+    person = replace(random_person(4), beard=None, glasses=None, scarf=None, hat=scarf)
+    figure = renderer.dress(person)
+    truth = renderer.truth(figure, Look(expression={"jawOpen": jaw}), Camera(view=16, y=-4.0))
+    upper, lower = truth.landmarks[13], truth.landmarks[14]
+    row, column = np.mgrid[int(upper[1]) : int(lower[1]), int(upper[0]) - 2 : int(upper[0]) + 3]
+    assert lower[1] - upper[1] > 8 and (truth.part == PART_NUMBER["hat"]).sum() > 500
+    assert not (truth.part[row, column] == PART_NUMBER["hat"]).any()
+    figure.release()

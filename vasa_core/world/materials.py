@@ -47,9 +47,11 @@ def uniforms(stuff: Stuff) -> dict:
 WORN_VERTEX = f"""#version 330
 {POSE}
 in vec3 aPosition; in vec3 aNormal; in vec2 aUV; in vec3 aCanonical; in float aWeight; in vec2 aHairy;
+uniform vec3 uJaw;   // how far the chin is from its place at rest, cm: what lies under it goes along
 out vec3 vP; out vec3 vN; out vec3 vC; out vec3 vRest; out vec2 vCloth; out vec2 vEdge;
 void main() {{
-    vP = posed(aPosition, aWeight); vN = turned(bend(aWeight), aNormal);
+    float under = smoothstep(-2., -7., aPosition.y) * smoothstep(-1., 2.5, aPosition.z) * smoothstep(.3, .9, aWeight);
+    vP = posed(aPosition + under * uJaw, aWeight); vN = turned(bend(aWeight), aNormal);
     vC = aCanonical; vRest = aPosition; vCloth = aUV; vEdge = aHairy;
     gl_Position = uCamera * vec4(vP, 1);
 }}"""

@@ -68,6 +68,7 @@ PART_NAMES = (
 PART_NUMBER = {name: number for number, name in enumerate(PART_NAMES)}
 LIGHT_TARGET = np.array([0, -1, 1], np.float32)  # what the shadow maps are centred on
 STILL = (1, 2)  # fill and rim among the four lights
+CHIN = 8  # of the 68 landmarks
 LIPS_SHUT = 0.03  # cm between the inner lips: nothing is seen through less
 BEHIND_LIPS_CM = 1.5  # depth of what is in the mouth is tested so far back: it never shows through lips
 LIPS_WIDE = 0.45  # cm: through as much the light falls in freely
@@ -266,6 +267,7 @@ class Renderer:
             "hair": (s.HAIR_VERTEX, s.HAIR_FRAGMENT),
             "shadow": (surface, s.DEPTH_FRAGMENT),
             "hair_shadow": (s.RIBBON_VERTEX, s.DEPTH_FRAGMENT),
+            "worn_shadow": (materials.WORN_VERTEX, s.DEPTH_FRAGMENT),
             "part": (surface, s.PART_FRAGMENT),
             "hair_part": (s.RIBBON_VERTEX, s.HAIR_PART_FRAGMENT),
             "bake": (s.SKIN_BAKE_VERTEX, s.SKIN_BAKE_FRAGMENT),
@@ -458,7 +460,7 @@ class Renderer:
         figure.body = np.concatenate([figure.body, *(piece.mesh.points for piece in pieces)])
         for piece in [*pieces, *worn.put_on(self.kit, person, figure.rest, self.average)]:
             program = "worn" if piece.stuff.opacity == 1 else "glass"
-            figure.pieces.append((piece, self._mesh(figure, piece.mesh, (program, "worn_part", "shadow"))))
+            figure.pieces.append((piece, self._mesh(figure, piece.mesh, (program, "worn_part", "worn_shadow"))))
 
     def _mesh(self, figure: Figure, mesh: Mesh, programs: tuple[str, ...]) -> dict[str, moderngl.VertexArray]:
         vertices = np.concatenate(
@@ -566,6 +568,8 @@ class Renderer:
         gap = float((vertices[upper, 1] - vertices[lower, 1]).max())
         self.inside_seen = self.detail.inside or gap > LIPS_SHUT
         self.light_in = float(np.interp(gap, (LIPS_SHUT, LIPS_WIDE), (0.15, 1)))
+        chin = kit.landmarks[CHIN]
+        self.jaw = tuple(vertices[chin] - figure.rest[chin])
         both = np.concatenate([vertices[kit.split_vertex], kit.normals(vertices)[kit.split_vertex]], 1)
         self.moving.write(both.astype(np.float32).tobytes())
         self.fixed.write(figure.fixed.tobytes())
@@ -667,7 +671,7 @@ class Renderer:
             if brightness[tile] <= self.detail.faintest * sum(brightness):
                 continue  # the cleared map lets everything be lit
             self.gl.viewport = (column * side, row * side, side, side)
-            for name in ("shadow", "hair_shadow"):
+            for name in ("shadow", "hair_shadow", "worn_shadow"):
                 assign(
                     self.programs[name],
                     uCamera=matrix.T,
@@ -678,7 +682,8 @@ class Renderer:
             self._head_array("shadow", "casting").render()
             for piece, arrays in figure.pieces:
                 if piece.stuff.opacity > DARK_GLASS:
-                    arrays["shadow"].render()
+                    self._with_jaw("worn_shadow", piece)
+                    arrays["worn_shadow"].render()
             if "hair" in figure.strands:
                 some = figure.strands["hair"]["arrays"]["hair_shadow"]
                 some.render(vertices=some.vertices // self.detail.shadow_share // 6 * 6)
@@ -720,7 +725,12 @@ class Renderer:
         for piece, arrays in figure.pieces:
             if "worn" in arrays:
                 assign(self.programs["worn"], uNoise=3, **materials.uniforms(piece.stuff))
+                self._with_jaw("worn", piece)
                 arrays["worn"].render()
+
+    def _with_jaw(self, program: str, piece: clothes.Piece) -> None:
+        """What is bound under the chin goes along with it, or an open mouth would show it; collars stay."""
+        assign(self.programs[program], uJaw=self.jaw if piece.part == "hat" else (0.0, 0.0, 0.0))
 
     def _draw_glass(self, figure: Figure) -> None:
         """Lenses, over everything that is seen through them."""
@@ -826,6 +836,7 @@ class Renderer:
         for piece, arrays in figure.pieces:
             if piece.stuff.opacity > DARK_GLASS:
                 assign(self.programs["worn_part"], uPart=float(PART_NUMBER[piece.part]))
+                self._with_jaw("worn_part", piece)
                 arrays["worn_part"].render()
         for name in [name for name in ("hair", "beard", "brows") if name in figure.strands]:
             pixel = figure.strands[name]["width"]
