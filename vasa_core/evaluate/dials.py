@@ -200,10 +200,10 @@ def ten_steps(
 
 
 def gaze_errors(bench: Bench, heard: Sequence[Heard], guidance: float, bar: tqdm) -> list[float]:
-    """Angles between the asked gaze and the motion's own main gaze, one a wish."""
-    asked = [radians(gaze_deg) for gaze_deg in GAZES_DEG]
+    """Angles between the asked gaze and the motion's own main gaze: each direction twice, to different lines."""
+    asked = 2 * [radians(gaze_deg) for gaze_deg in GAZES_DEG]
     jobs = [
-        (heard[at].features[:CLIP_FRAMES], Controls(gaze=gaze, guidance_gaze=guidance), at)
+        (heard[at * 7 // 6 % len(heard)].features[:CLIP_FRAMES], Controls(gaze=gaze, guidance_gaze=guidance), at)
         for at, gaze in enumerate(asked)
     ]
     errors = []
