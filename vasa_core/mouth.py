@@ -29,13 +29,13 @@ THIN_PX = 3.0
 SHADE = np.array([0.85, 1.05, 1.12], np.float32)
 """Shadow inside a mouth is warm: red light lasts longest between the cheeks."""
 
-SHOW_CM = 0.46
+SHOW_CM = 0.36
 """The upper teeth hang this much lower than in the training world: an open mouth then shows their edges, as most do."""
 
 FORWARD_CM = 0.55
 """The teeth stand this much nearer the lips than there: from the side no gap may show between lip and teeth."""
 
-HIDE_CM = 0.30
+HIDE_CM = 0.27
 """The lower teeth stand this much lower than there: the lower lip mostly hides them in speech."""
 
 GUM_LINE, HIGH_GUM_LINE = 0.02, -0.30
@@ -249,7 +249,7 @@ def _teeth(u: np.ndarray, v: np.ndarray, lit: np.ndarray, widths: tuple[float, .
     edge = 1 - 0.05 * np.abs(across) ** 4 - 0.05 * (index == 1)
     gum = light.gum_line + 0.20 * across**2
     enamel = light.teeth * (0.92 + 0.08 * np.clip(1 - np.abs(across) ** 2, 0, 1))[:, None]
-    enamel *= (0.84 + 0.16 * seam)[:, None] * (0.94 + 0.06 * np.clip(v, 0, 1))[:, None]
+    enamel *= (0.90 + 0.10 * seam)[:, None] * (0.94 + 0.06 * np.clip(v, 0, 1))[:, None]
     flesh = np.clip((gum - v) / 0.10, 0, 1)[:, None]
     colour = (enamel * (1 - flesh) + light.gums * flesh) * lit[:, None] ** SHADE
     past = np.clip((v - edge) / 0.05, 0, 1)[:, None]

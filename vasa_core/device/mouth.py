@@ -174,7 +174,7 @@ class Mouths:
         seam = ((1 - across.abs()) * half / 0.07).clamp(0, 1)
         edge = 1 - 0.05 * across**4 - 0.05 * (index == 1)
         gum = self.gum_line + 0.20 * across**2
-        bright = (0.92 + 0.08 * (1 - across**2).clamp(0, 1)) * (0.84 + 0.16 * seam) * (0.94 + 0.06 * v.clamp(0, 1))
+        bright = (0.92 + 0.08 * (1 - across**2).clamp(0, 1)) * (0.90 + 0.10 * seam) * (0.94 + 0.06 * v.clamp(0, 1))
         flesh = ((gum - v) / 0.10).clamp(0, 1)[..., None]
         colour = self.colours["teeth"] * bright[..., None] * (1 - flesh) + self.colours["gums"] * flesh
         colour = colour * lit[..., None] ** self.shade
