@@ -19,6 +19,7 @@ from jaxtyping import Float, UInt8
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from vasa_core.encoders import FEATURES, OUTPUTS, Expected, aligned_features
 from vasa_core.errors import MissingWeights
@@ -239,4 +240,12 @@ def load_pixel_encoder(path: Path, surface: Surface) -> PixelEncoder:
         network.load_state_dict({name: values.float() for name, values in load_file(path).items()})
     except (FileNotFoundError, SafetensorError, RuntimeError) as cause:
         raise MissingWeights(f"{path} is not an encoder of ours: restore it from the repository.") from cause
-    return PixelEncoder(network.eval().to(memory_format=torch.channels_last), surface)
+    return PixelEncoder(_folded(network.eval()).to(memory_format=torch.channels_last), surface)
+
+
+def _folded(network: Network) -> Network:
+    """The same network with each convolution's normalisation inside its weights: a little faster."""
+    for layers in [part for part in network.trunk.modules() if isinstance(part, nn.Sequential)]:
+        if isinstance(layers[0], nn.Conv2d):
+            layers[0], layers[1] = fuse_conv_bn_eval(layers[0], layers[1]), nn.Identity()
+    return network
