@@ -214,6 +214,17 @@ def test_lips_that_close_at_each_b_are_counted_and_in_order(surface) -> None:
     assert figures.phone_order([backwards])["phone_order"] == pytest.approx(-1)
 
 
+def test_lips_that_close_where_nothing_asks_for_it_are_counted(surface) -> None:
+    phones = (Phone(label="SIL", start_s=0, end_s=1), Phone(label="AA", start_s=1, end_s=3),
+              Phone(label="B", start_s=3, end_s=3.2), Phone(label="AA", start_s=3.2, end_s=4))  # fmt: skip
+    opening = np.full(100, 0.3)
+    for start in (10, 40, 60, 75):  # in the pause, twice in a vowel, for the B
+        opening[start : start + 4] = 0
+    track = track_of(moving(surface, 100, jawOpen=opening), surface)
+    count, seconds = figures.needless_closures(track, phones)
+    assert count == 2 and seconds == pytest.approx(1.8 + 0.7, abs=0.05)
+
+
 def test_closures_are_weighed_by_chance() -> None:
     rows = np.array([[9, 10, 0.3], [10, 10, 0.5]])
     assert figures.closed_over_chance(rows) == pytest.approx(0.95 / 0.4)

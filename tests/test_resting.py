@@ -8,7 +8,7 @@ import torch
 
 from vasa_core.assets import weights
 from vasa_core.latents import Motion
-from vasa_core.resting import AHEAD, BACK, Rest
+from vasa_core.resting import AHEAD, BACK, HEARD, Rest
 from vasa_core.speech import HALVES, PHONES, SpeechEncoder, audio_features, bilabial, silence
 from vasa_core.surface import LOWER_LIP, UPPER_LIP, load_surface
 
@@ -99,7 +99,8 @@ def test_lips_meet_for_a_peak_of_p_b_or_m_and_are_apart_two_frames_on(surface) -
 
 def test_only_the_peak_counts_and_half_a_likelihood_meets_half(surface) -> None:
     motion, likely = parted(surface, 20), torch.zeros(20, 2)
-    likely[8:11] = torch.tensor([[0.12, 0.13], [0.14, 0.15], [0.14, 0.13]])
+    half = sum(HEARD) / 2
+    likely[8:11] = half - torch.tensor([[0.03, 0.02], [0.01, 0.0], [0.01, 0.02]])
     (met,) = Rest(surface, nowhere_silent, told).change([motion], [likely])
     after = opening_cm(surface, met)
     assert after[9] == pytest.approx(0.5 * opening_cm(surface, motion)[0], rel=0.1)

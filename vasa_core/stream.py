@@ -69,8 +69,8 @@ HEAD_KEPT = 0.88
 """Heads guided so strictly go too far; this share of it moves them as far as in the performances."""
 
 HEAD_NOISE = 0.6
-"""Share of the noise from which heads begin: with all of it they keep to the voice a sixth less, recorded people's above
-all, and differ from seed to seed by a quarter more."""
+"""Share of the noise from which heads begin: with all of it they keep to the voice a sixth less, recorded people's
+above all, and differ from seed to seed by a quarter more."""
 
 LIPS_NOISE = 0.0
 """Share of the noise from which lips begin. What they do is said by the voice: without chance of their own they say it

@@ -32,6 +32,10 @@ AFTER_S, BEFORE_S = 0.28, 0.36
 """Of a pause: the mouth still closes, and it opens 80 to 300 ms before the voice as real ones do."""
 
 
+CLOSING, NEAR_S = frozenset(("SIL", "P", "B", "M", "F", "V", "W")), 0.1
+"""Within so many seconds of these lips may close."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Estimate:
     """A figure and the interval that holds 95 of 100 bootstrap draws over clips."""
@@ -115,6 +119,21 @@ def closures(clip: Clip) -> tuple[int, int]:
     """(P, B and M whose lips close, all of them): within 60 ms the opening is once under 15 % of the clip's p95."""
     least = [token.least for token in clip.tokens if token.kind == "bilabial"]
     return sum(opening < CLOSED for opening in least), len(least)
+
+
+def needless_closures(track: Track, phones: Sequence[Phone]) -> tuple[int, float]:
+    """(times that lips close where nothing asks for it, seconds in which nothing does): no pause, no P, B, M, F, V or
+    W within 0.1 s; closed as in `closures`."""
+    opening = lip_opening(track)
+    times = (np.arange(len(opening)) + 0.5) / FRAME_RATE_HZ
+    free = np.zeros(len(opening), bool)
+    for phone in phones:
+        free |= (times >= phone.start_s) & (times < phone.end_s)
+    for phone in phones:
+        if phone.label in CLOSING:
+            free &= (times < phone.start_s - NEAR_S) | (times >= phone.end_s + NEAR_S)
+    shut = free & (opening < CLOSED * np.percentile(opening, 95))
+    return int(shut[0]) + int((shut[1:] & ~shut[:-1]).sum()), float(free.sum() / FRAME_RATE_HZ)
 
 
 def class_openings(clips: Sequence[Clip]) -> dict[str, float]:

@@ -25,6 +25,7 @@ from vasa_core.evaluate.lines import SITTERS, Line, read_lines
 from vasa_core.evaluate.seen import Mesh, Stage
 from vasa_core.evaluate.speaking import eyes, head, life, lips, pose_judge
 from vasa_core.pictures import load_picture
+from vasa_core.pixel_codes import load_pixel_encoder
 from vasa_core.portrait import prepare
 from vasa_core.studio import one_thread
 from vasa_core.surface import Surface
@@ -72,7 +73,8 @@ def measure(quick: bool, people: Path | None = None, progress: bool = True) -> F
 
 def stage_of(name: str, bench: Bench, mesh: Mesh) -> Stage:
     """One of our sitters before the camera, looked at through known looks first."""
-    portrait = prepare(load_picture(assets.FOLDER / "portraits" / f"{name}.png"), bench.surface)
+    pixels = load_pixel_encoder(assets.weights("pixels.safetensors"), bench.surface)
+    portrait = prepare(load_picture(assets.FOLDER / "portraits" / f"{name}.png"), bench.surface, pixels)
     return Stage(portrait, bench.surface, mesh, bench.judges.gaze)
 
 

@@ -21,10 +21,12 @@ from vasa_core.evaluate.figures import (
     estimated_together,
     frechet,
     join_speed,
+    needless_closures,
     part_of,
     phone_order,
     quiver,
     ratio_of_means,
+    share,
     states,
 )
 from vasa_core.evaluate.findings import Figure, Findings, mean_figure, own_and_true, point, share_figure
@@ -83,6 +85,8 @@ def lips(ours: Sequence[Judged], truths: Sequence[Judged]) -> Findings:
         mean_figure("bilabial_chance", "the same at any time of speech", _paired(said, true, "lips.closed_by_chance")),
         Figure(name="bilabial_over_chance", what="closures over chance (motion)", ours=over_chance(said),
                truth=over_chance(true)),
+        Figure(name="needless_closures_per_s", what="times a second that lips close where nothing said asks for it",
+               ours=_needless(said), truth=_needless(true)),
         share_figure("silence_closed", "frames with lips closed in pauses",
                  [closed_at_rest(c.track, c.line.phones, wide) for c in ours],
                  [closed_at_rest(c.track, c.line.phones, wide) for c in truths], low=0.97, bar="≥ 97 %"),
@@ -102,6 +106,10 @@ def lips(ours: Sequence[Judged], truths: Sequence[Judged]) -> Findings:
 def chance_of(clip: Judged) -> float:
     """The share of random moments of speech at which the lips would pass as closed."""
     return _number(clip, "lips.closed_by_chance")
+
+
+def _needless(clips: Sequence[Judged]) -> Estimate:
+    return estimated([needless_closures(c.track, c.line.phones) for c in clips], share)
 
 
 def over_chance(clips: Sequence[Judged]) -> Estimate:
