@@ -144,7 +144,7 @@ def test_colours_survive(tmp_path, grant, house):
         frame = next(file.decode(video=0))
         assert frame.colorspace == 1  # BT.709
         back = frame.to_ndarray(format="rgb24", src_colorspace="ITU709")
-    assert np.abs(back[96, 32].astype(int) - (200, 120, 60)).max() <= 4
+    assert np.abs(back[64:].mean((0, 1)) - (200, 120, 60)).max() <= 3  # the watermark's chips cancel out
 
 
 def test_every_frame_carries_the_label(tmp_path, grant, house):

@@ -398,6 +398,11 @@ def main() -> None:
     if not os.environ.get(DEBUG):
         _hush_native_logs()
     code = _run()
+    if code == INTERRUPTED and "ray" not in sys.modules:
+        # all is tidied up; threads stopped in the middle of a computation may abort an interpreter that winds down
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
     sys.exit(code)
 
 
