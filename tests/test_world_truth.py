@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -249,6 +250,14 @@ def test_another_group_is_another_person(renderer):
     (first, scene), (second, other) = frames.who(recipe, 0), frames.who(recipe, 1)
     assert first.seed != second.seed and scene.seed != other.seed
     assert frames.number_of(0, 1, frames.PERSON) != frames.number_of(1, 0, frames.PERSON)
+
+
+def test_who_sits_for_two_scenes_is_one_person_in_two_lights():
+    recipe = frames.Recipe(scenes=2)
+    (first, scene), (second, other), (third, _) = (frames.who(recipe, group) for group in range(3))
+    assert first.seed == second.seed != third.seed and np.array_equal(first.identity, second.identity)
+    assert scene.seed != other.seed
+    assert frames.RenderWork(folder=Path(), recipe=recipe, people=5, per_shard=4, head="clay").count() == 3
 
 
 def test_one_frame_seen_through_another_is_the_same_skin(renderer):

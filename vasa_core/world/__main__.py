@@ -60,6 +60,7 @@ def run_render(options: argparse.Namespace) -> None:
         frames=options.frames,
         size=options.size,
         passes=options.passes,
+        scenes=options.scenes,
         photographs=options.photographs,
     )
     work = RenderWork(folder=options.out, recipe=recipe, people=options.people, per_shard=options.per_shard)
@@ -122,13 +123,14 @@ def run_verify(options: argparse.Namespace) -> None:
 def add_render(commands: argparse._SubParsersAction) -> None:
     render = commands.add_parser("render", help="render training data: groups of frames with ground truth, as shards")
     render.add_argument("--out", type=Path, required=True, help="folder of the shards")
-    render.add_argument("--people", type=int, default=64, help="how many people, each one group")
+    render.add_argument("--people", type=int, default=64, help="how many people")
     render.add_argument("--frames", type=int, default=8, help="frames a person")
     render.add_argument("--size", type=int, default=256, help="pixels along a side")
     render.add_argument("--seed", type=int, default=0)
     render.add_argument("--passes", type=int, default=Recipe.passes, help="passes that are averaged")
+    render.add_argument("--scenes", type=int, default=Recipe.scenes, help="groups of frames a person, each elsewhere")
     render.add_argument("--photographs", type=float, default=Recipe.photographs, help="share not painted or drawn")
-    render.add_argument("--per-shard", type=int, default=RenderWork.per_shard, help="people in a shard")
+    render.add_argument("--per-shard", type=int, default=RenderWork.per_shard, help="groups in a shard")
     render.add_argument("--shards", default=":", metavar="A:B", help="only these shards: so machines share the work")
     render.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
     render.add_argument("--device", type=int, help="which EGL device draws, where there are several")

@@ -1,5 +1,7 @@
 """Groups of frames with their ground truth: one person, one light, one camera, one backdrop, many looks.
 
+A person may sit for several groups, each in another scene: so one learns what stays when light and camera change.
+
 Everything follows from a seed and the number of the group, on any machine and in any order.
 """
 
@@ -43,6 +45,7 @@ class Recipe:
 
     seed: int = 0
     frames: int = 8  # a group
+    scenes: int = 1  # groups in a row that show one person
     size: int = 256  # pixels along a side
     passes: int = 1  # averaged a picture
     photographs: Number = 0.6  # the share of groups that is neither painted nor drawn
@@ -70,7 +73,7 @@ def number_of(seed: int, group: int, stream: int) -> int:
 
 def who(recipe: Recipe, group: int) -> tuple[Person, Scene]:
     """The person and the scene of a group."""
-    person = random_person(number_of(recipe.seed, group, PERSON))
+    person = random_person(number_of(recipe.seed, group // recipe.scenes, PERSON))
     return person, random_scene(number_of(recipe.seed, group, SCENE), person, recipe.photographs)
 
 
@@ -160,11 +163,12 @@ class RenderWork:
 
     def count(self) -> int:
         """Shards in all."""
-        return -(-self.people // self.per_shard)
+        return -(-self.people * self.recipe.scenes // self.per_shard)
 
     def groups(self, shard: int) -> range:
-        """Numbers of the people in a shard."""
-        return range(shard * self.per_shard, min((shard + 1) * self.per_shard, self.people))
+        """Numbers of the groups in a shard."""
+        last = self.people * self.recipe.scenes
+        return range(shard * self.per_shard, min((shard + 1) * self.per_shard, last))
 
     def amount(self, shard: int) -> int:
         """Frames in a shard."""
