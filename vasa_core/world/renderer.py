@@ -23,8 +23,6 @@ from vasa_core.mouth import FORWARD_CM, HIDE_CM, SHOW_CM
 from vasa_core.world import clothes, facial_hair, hair, materials, shaders, worn, wrinkles
 from vasa_core.world.detail import FINE, Detail, coarse_triangles, coarser, sparser
 from vasa_core.world.facekit import (
-    EYE_L,
-    EYE_R,
     GUMS,
     MOUTH,
     NECK_PIVOT,
@@ -71,6 +69,7 @@ STILL = (1, 2)  # fill and rim among the four lights
 CHIN = 8  # of the 68 landmarks
 LIPS_SHUT = 0.03  # cm between the inner lips: nothing is seen through less
 BEHIND_LIPS_CM = 1.5  # depth of what is in the mouth is tested so far back: it never shows through lips
+BEHIND_LIDS_CM = 0.5  # the same for eyeballs and their sockets: corneas never show through shut lids
 LIPS_WIDE = 0.45  # cm: through as much the light falls in freely
 FOCUS_Z = 7.0  # depth of the eyes and lips, cm: what the camera focuses on
 VIEW_CM = 39.0  # what a picture spans at the face, near enough to choose how fine things are made
@@ -302,7 +301,7 @@ class Renderer:
             "socket": (part == SOCKET_L) | (part == SOCKET_R),
             "eye_L": sclera["L"],
             "eye_R": sclera["R"],
-            "solid": (part <= SOCKET_R) | (part == EYE_L) | (part == EYE_R),  # teeth would shade the chin
+            "solid": part <= SOCKET_R,  # teeth would shade the chin, corneas shut lids
         }
         triangles = {name: kit.split_faces[mask] for name, mask in chosen.items()}
         casting = triangles["solid"] if self.detail.inside else triangles["skin"]
@@ -705,7 +704,7 @@ class Renderer:
             assign(mouth, uKind=kind, uColor=color, uWet=wet, uDepth=depth)
             self._head_array("mouth", part).render()
         for side in SIDES:
-            assign(self.programs["eye"], **eyes[side])
+            assign(self.programs["eye"], uSunk=BEHIND_LIDS_CM, **eyes[side])
             self._head_array("eye", f"eye_{side}").render()
         gl.disable(moderngl.CULL_FACE)
         assign(mouth, uKind=1, uColor=(0.30, 0.07, 0.06), uWet=0.4, uDepth=0.9)
@@ -713,7 +712,7 @@ class Renderer:
             self._head_array("mouth", "mouth").render()
         assign(
             mouth,
-            uSunk=0.0,
+            uSunk=BEHIND_LIDS_CM,
             uGape=1.0,
             uKind=0,
             uColor=tuple(0.5 * c for c in figure.person.skin.color),
@@ -828,8 +827,9 @@ class Renderer:
         gl.viewport = (0, 0, self.size, self.size)
         gl.enable_only(moderngl.DEPTH_TEST)
         inside = ("mouth", "gums", "teeth") if self.inside_seen else ()
+        sunk = dict.fromkeys(inside, BEHIND_LIPS_CM) | dict.fromkeys(("eye_L", "eye_R", "socket"), BEHIND_LIDS_CM)
         for part in ("skin", *inside, "eye_L", "eye_R", "socket"):
-            assign(program, uPart=float(PART_NUMBER[part]), uSunk=BEHIND_LIPS_CM if part in inside else 0.0)
+            assign(program, uPart=float(PART_NUMBER[part]), uSunk=sunk.get(part, 0.0))
             self._head_array("part", part).render()
         assign(program, uPart=float(PART_NUMBER["body"]), uSunk=0.0)
         figure.meshes["body"]["part"].render()
