@@ -9,6 +9,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
 from vasa_core import assets
 from vasa_core.encoders import Expected, anybody, encode_landmarks
@@ -16,9 +17,18 @@ from vasa_core.errors import MissingWeights
 from vasa_core.evaluate.held_out import BLINK, CALM, STRONG, TURNED, load_sitters
 from vasa_core.following import NOTHING_KNOWN, UNSURE, ExpectedChange, follower
 from vasa_core.geometry import CAMERA_DISTANCE_CM, rotation, rotation_vector
-from vasa_core.landmarks import CROP_PX, crop_face, cut
+from vasa_core.landmarks import CROP_PX, crop_face, cut, seen_in_mirror
 from vasa_core.latents import DYNAMICS, EXPRESSION, GAZE, IDENTITY, POSE
-from vasa_core.pixel_codes import WINDOW_PX, line_of_sight, load_pixel_encoder, window, window_from_picture
+from vasa_core.pixel_codes import (
+    MIRROR,
+    TWIN_CM,
+    WINDOW_PX,
+    line_of_sight,
+    load_pixel_encoder,
+    mirrored_codes,
+    window,
+    window_from_picture,
+)
 from vasa_core.portrait import prepare
 from vasa_core.surface import LANDMARKS, LOWER_LIDS, UPPER_LIDS, load_surface
 from vasa_core.world.facekit import head_rotation
@@ -120,6 +130,33 @@ def test_a_blink_closes_lids_and_turns_no_head(encoder, surface, looks):
         for upper, lower in zip(UPPER_LIDS, LOWER_LIDS, strict=True):
             assert moved[list(upper)[2:5]].mean() - moved[list(lower)[2:5]].mean() < -0.4  # cm
         assert np.rad2deg(np.linalg.norm(change[:3])) < 3
+
+
+def test_a_mirrored_face_tells_the_mirrored_codes(encoder, sitters, surface):
+    crop = crop_face(sitters[0].pictures[TURNED]).crop
+    mirror = np.ascontiguousarray(crop[:, ::-1])
+    landmarks, mirrored = seen_in_mirror(mirror), seen_in_mirror(crop)
+    one, other = encoder(crop, landmarks), encoder.swapped(encoder(mirror, mirrored))
+    np.testing.assert_allclose(other.rotation, one.rotation, atol=2e-3)
+    np.testing.assert_allclose(other.gaze, one.gaze, atol=1e-5)
+    apart = surface.displacement(np.r_[other.expression - one.expression, np.zeros(GAZE)].astype(np.float32))
+    assert np.abs(apart[:LANDMARKS]).max() < 0.05  # cm
+    alone, mean = encoder.one_look(crop, landmarks), one
+    assert np.abs(mean.gaze - (alone.gaze + encoder.swapped(encoder.one_look(mirror, mirrored)).gaze) / 2).max() < 1e-6
+
+
+def test_codes_of_mirrored_shapes_move_twins_alike(surface):
+    raised = surface.dynamics_from_weights({"mouthSmile_L": 0.8, "eyeBlink_R": 1.0})
+    code = raised[:EXPRESSION]
+    swapped = np.r_[code @ mirrored_codes(surface, surface.dynamics_basis), np.zeros(GAZE)].astype(np.float32)
+    moved, other = surface.displacement(raised), surface.displacement(swapped)
+    left, right = surface.neutral[:LANDMARKS, 0] > 1, surface.neutral[:LANDMARKS, 0] < -1
+    up = [np.abs(moved[:LANDMARKS][side]).sum() for side in (left, right)]
+    down = [np.abs(other[:LANDMARKS][side]).sum() for side in (right, left)]
+    np.testing.assert_allclose(up, down, rtol=0.35)  # landmarks are no twins of each other
+    apart, twin = cKDTree(surface.neutral).query(surface.neutral * MIRROR)
+    paired = apart < TWIN_CM
+    np.testing.assert_allclose(other[paired], (moved * MIRROR)[twin[paired]], atol=0.05)
 
 
 def test_people_are_told_apart_in_every_frame(looks):

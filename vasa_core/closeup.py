@@ -60,8 +60,13 @@ SHIFT_HELD = 12.0
 CONTOURS_ERR = 3.0
 """Beside the pixel encoder, contours of lips and lids are taken to err this many times more than other landmarks."""
 
+IRIS_FITS = 0.15
+"""An iris is believed about gaze, whatever the encoder says, where what the eye shows is this much unlike (share of
+the contrast between iris and white) or less: on frames of ours it errs by 2 degrees and the encoder by 6; where light
+or paint differ, the other way round."""
+
 IRIS_BELIEVED, IRIS_ASTRAY_RAD = 0.7, np.deg2rad(12)
-"""How far the iris that was found is believed about gaze where the encoder agrees, and how far apart they may be."""
+"""Else how far it is believed where the encoder agrees, and how far apart they may be."""
 
 Grey = Float[np.ndarray, "height width"]
 Picture = UInt8[np.ndarray, "512 512 3"]
@@ -98,7 +103,7 @@ class Closeup:
         areas = [cv2.contourArea(contour.astype(np.float32)) for contour in self.decoder.eye_openings(still.projected)]
         self.open_px = [max(area, LEAST_IRIS * np.pi * r**2) for area, r in zip(areas, self.iris_px, strict=True)]
         own = [self._moved_iris(portrait.crop, still, eye) for eye in (0, 1)]
-        self.own_moves = [np.zeros(2) if move is None else move for move in own]
+        self.own_moves = [np.zeros(2) if found is None else found[0] for found in own]
 
     def __call__(self, picture: Picture, landmarks: Float[np.ndarray, "478 2"], near: Moved | None = None) -> Moved:
         """Head pose and facial dynamics, relative to the portrait, of a picture in the portrait's crop with its
@@ -113,8 +118,8 @@ class Closeup:
         for _ in range(ROUNDS if near is None else ROUNDS_NEAR):
             carried, spread_cm = self._carried(picture, landmarks, self.decoder.pose(*moved))
             moved = self.follow(carried, spread_cm, near=moved, expected=expected)
-        found = self._gaze(picture, self.decoder.pose(*moved))
-        moved[1][EXPRESSION:] = found if gaze is None else _agreed(found, gaze)
+        found, misfit = self._gaze(picture, self.decoder.pose(*moved))
+        moved[1][EXPRESSION:] = found if gaze is None else _agreed(found, gaze, misfit)
         return Seen(moved=moved, landmarks=carried, spread_cm=spread_cm, told=told)
 
     def _expected(self, told: Told | None) -> tuple[ExpectedChange, np.ndarray | None]:
@@ -157,19 +162,21 @@ class Closeup:
 
     # --- eyes ----------------------------------------------------------------------------------------------------
 
-    def _gaze(self, picture: Picture, pose: Pose) -> Float[np.ndarray, " 2"]:
-        """How far the eyes have turned from where they look in the portrait (rad); `hidden` where lids hide both."""
+    def _gaze(self, picture: Picture, pose: Pose) -> tuple[Float[np.ndarray, " 2"], float]:
+        """How far the eyes have turned from where they look in the portrait (rad), `hidden` where lids hide both; and
+        how unlike the portrait's the eyes are then."""
         found = [self._moved_iris(picture, pose, eye) for eye in (0, 1)]
-        moves = [move - own for move, own in zip(found, self.own_moves, strict=True) if move is not None]
+        moves = [seen[0] - own for seen, own in zip(found, self.own_moves, strict=True) if seen is not None]
         if not moves:
-            return np.full(2, self.hidden, np.float32)
+            return np.full(2, self.hidden, np.float32), np.inf
         offset = np.mean(moves, axis=0) * (1, -1) / (EYEBALL_RADIUS_CM * self.decoder.camera.scale_px)
         x, y = np.linalg.solve(self.portrait.rotation[:2, :2].astype(np.float64), offset)
-        return np.arcsin(np.clip([x, -y], -0.9, 0.9)).astype(np.float32)
+        misfit = float(np.mean([seen[1] for seen in found if seen is not None]))
+        return np.arcsin(np.clip([x, -y], -0.9, 0.9)).astype(np.float32), misfit
 
-    def _moved_iris(self, picture: Picture, pose: Pose, eye: int) -> Float[np.ndarray, " 2"] | None:
-        """How far the iris has moved, as if the head had not (px of the portrait); None where too little of it
-        shows."""
+    def _moved_iris(self, picture: Picture, pose: Pose, eye: int) -> tuple[Float[np.ndarray, " 2"], float] | None:
+        """How far the iris has moved, as if the head had not (px of the portrait), and how unlike the portrait's the
+        eye is then; None where too little of it shows."""
         plates, centre = self.decoder.eyes[eye], self.portrait.landmarks[IRIS_CENTRES[eye]]
         portrait_from_frame = self.decoder._eye_transform(eye, pose.head_pose)
         contour = self.decoder.eye_openings(pose.projected)[eye]
@@ -186,13 +193,30 @@ class Closeup:
         unlike = iris_unlikeness(window, opening.astype(np.float32), plates, at, self.iris_px[eye])
         y, x = np.mgrid[0:height, 0:width]
         far = np.hypot(x - at[0], y - at[1]) > FARTHEST_CM * self.decoder.camera.scale_px
-        return _lowest(np.where(far, np.inf, unlike)) - np.round(at)
+        unlike = np.where(far, np.inf, unlike)
+        return _lowest(unlike) - np.round(at), _misfit(window, opening, plates, float(unlike.min()))
 
 
-def _agreed(found: Float[np.ndarray, " 2"], told: Float[np.ndarray, " 2"]) -> Float[np.ndarray, " 2"]:
-    """A gaze between the iris that was found and what the encoder tells; the farther apart, the less was it an iris.
-    A gaze that nobody may tell (NaN) stays so."""
-    share = IRIS_BELIEVED * np.exp(-((found - told) ** 2).sum() / IRIS_ASTRAY_RAD**2)
+def _misfit(
+    window: Float[np.ndarray, "height width 3"],
+    opening: UInt8[np.ndarray, "height width"],
+    plates: EyePlates,
+    unlikeness: float,
+) -> float:
+    """The squared difference that is left between an eye and the portrait's with its iris in the best place, as a
+    share of the squared difference between iris and white."""
+    bare = float((opening[..., None] * (window - plates.white) ** 2).sum())
+    alpha = plates.iris[..., 3:]
+    contrast = float((alpha * (plates.iris[..., :3] - plates.white) ** 2).sum() / max(float(alpha.sum()), 1.0))
+    return (bare + unlikeness) / float(opening.sum()) / max(contrast, 1.0)
+
+
+def _agreed(found: Float[np.ndarray, " 2"], told: Float[np.ndarray, " 2"], misfit: float) -> Float[np.ndarray, " 2"]:
+    """A gaze between the iris that was found and what the encoder tells: the less it fits, and the farther they are
+    apart, the less was it an iris. A gaze that nobody may tell (NaN) stays so."""
+    fits = np.exp(-((misfit / IRIS_FITS) ** 2))
+    apart = np.exp(-((found - told) ** 2).sum() / IRIS_ASTRAY_RAD**2)
+    share = fits + (1 - fits) * IRIS_BELIEVED * apart
     return (told + share * (found - told)).astype(np.float32)
 
 

@@ -5,7 +5,9 @@ MediaPipe 0.10.21 carries its models in the package. Every way in which a pictur
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -72,6 +74,31 @@ def crop_face(picture: UInt8[np.ndarray, "height width 3"]) -> FaceCrop:
     landmarks = again[0] if again else coarse @ transform[:, :2].T + transform[:, 2]
     landmarks = widen_lids(crop, landmarks)
     return FaceCrop(crop=crop, landmarks=landmarks.astype(np.float32), crop_from_picture=transform.astype(np.float32))
+
+
+def seen_in_mirror(crop: UInt8[np.ndarray, "512 512 3"]) -> Float[np.ndarray, "478 2"] | None:
+    """Landmarks of the face in the crop's mirror image, found anew; None where none is found. They err otherwise than
+    those of the crop, so two looks tell more than one."""
+    mirror = np.ascontiguousarray(crop[:, ::-1])
+    found = _close_mesh().process(mirror).multi_face_landmarks
+    if not found:
+        return None
+    landmarks = np.array([(p.x * CROP_PX, p.y * CROP_PX) for p in found[0].landmark], np.float32)
+    return widen_lids(mirror, landmarks)
+
+
+_of_thread = threading.local()
+
+
+def _close_mesh() -> Any:
+    """MediaPipe for one face a picture: one for each thread, for it takes a while to make and serves one at a time."""
+    import mediapipe as mp
+
+    if not hasattr(_of_thread, "mesh"):
+        _of_thread.mesh = mp.solutions.face_mesh.FaceMesh(
+            static_image_mode=True, refine_landmarks=True, max_num_faces=1
+        )
+    return _of_thread.mesh
 
 
 def widen_lids(

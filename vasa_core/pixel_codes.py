@@ -3,12 +3,14 @@
 The paper's encoders: a small convolutional network that looks at the face itself, brought upright and to one size by
 its landmarks, which it is told as well. It learned on rendered people, whose truth is known
 (`train/pixel_codes.py`). Landmarks know neither the shade beside a nose nor where a brow's hair ends; pixels do.
+It looks at the mirror image too, with landmarks found anew, and believes the mean of both.
 Angles in rad, lengths in cm.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,12 +20,14 @@ import torch
 from jaxtyping import Float, UInt8
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from scipy.spatial import cKDTree
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from vasa_core.encoders import FEATURES, OUTPUTS, Expected, aligned_features
 from vasa_core.errors import MissingWeights
 from vasa_core.geometry import CAMERA_DISTANCE_CM, rotation, rotation_vector
+from vasa_core.landmarks import seen_in_mirror
 from vasa_core.latents import EXPRESSION, GAZE, IDENTITY
 from vasa_core.surface import LANDMARKS, Surface
 
@@ -42,6 +46,11 @@ TOLD = IDENTITY + EXPRESSION + 3 + GAZE
 
 LANDMARKS_AGREE = 25.0
 """Errors of landmarks are not independent: all of them together weigh this many times less than their number says."""
+
+TWIN_CM = 0.02
+"""Vertices that lie so near each other's mirror images are twins."""
+
+MIRROR = np.array([-1, 1, 1], np.float32)
 
 TURN_SHARE = 0.7
 """How far the pixels are believed against the landmarks on how a portrait's head is turned."""
@@ -186,8 +195,33 @@ class PixelEncoder:
     network: Network
     surface: Surface
 
-    def __call__(self, picture: UInt8[np.ndarray, "height width 3"], landmarks: Float[np.ndarray, "478 2"]) -> Told:
-        """What the face with these landmarks (px of the picture) shows."""
+    def __call__(self, crop: UInt8[np.ndarray, "512 512 3"], landmarks: Float[np.ndarray, "478 2"]) -> Told:
+        """What the face with these landmarks (px) shows: the mean of what it and its mirror image tell."""
+        told, mirrored = self.one_look(crop, landmarks), seen_in_mirror(crop)
+        if mirrored is None:
+            return told
+        return mean_of(told, self.swapped(self.one_look(np.ascontiguousarray(crop[:, ::-1]), mirrored)))
+
+    @cached_property
+    def mirrors(self) -> tuple[Float[np.ndarray, "80 80"], Float[np.ndarray, "48 48"]]:
+        """What a face's identity and expression codes are multiplied by to be those of its mirror image."""
+        return mirrored_codes(self.surface, self.surface.identity_basis), mirrored_codes(
+            self.surface, self.surface.dynamics_basis
+        )
+
+    def swapped(self, told: Told) -> Told:
+        """What is told of a mirror image, as said of the face itself."""
+        identity, expression = self.mirrors
+        return replace(
+            told,
+            identity_code=told.identity_code @ identity,
+            expression=told.expression @ expression,
+            rotation=MIRROR[:, None] * told.rotation * MIRROR,
+            gaze=told.gaze * MIRROR[:2],
+        )
+
+    def one_look(self, picture: UInt8[np.ndarray, "height width 3"], landmarks: Float[np.ndarray, "478 2"]) -> Told:
+        """What the picture alone tells, without its mirror image."""
         aligned, tilt = aligned_features(landmarks[None].astype(np.float64), self.surface)
         shown = window(picture, landmarks, self.surface)
         numbers, doubt = self.numbers(shown[None], aligned)
@@ -226,6 +260,30 @@ class PixelEncoder:
             directions = self.network.directions(torch.tensor(aligned, dtype=torch.float32))
             told, doubt = self.network(planes(windows), directions)
         return told.numpy(), doubt.numpy()
+
+
+def mean_of(one: Told, other: Told) -> Told:
+    """Halfway between two looks at the same picture."""
+    apart = rotation_vector((other.rotation @ one.rotation.T).astype(np.float32))
+    return Told(
+        identity_code=(one.identity_code + other.identity_code) / 2,
+        expression=(one.expression + other.expression) / 2,
+        rotation=rotation(apart / 2) @ one.rotation,
+        gaze=(one.gaze + other.gaze) / 2,
+        doubt={name: (value + other.doubt[name]) / 2 for name, value in one.doubt.items()},
+    )
+
+
+def mirrored_codes(surface: Surface, basis: Float[np.ndarray, "code vertex 3"]) -> Float[np.ndarray, "code code"]:
+    """The matrix that turns codes into those of the mirrored shape: least squares over all vertices that have a twin
+    on the other side (bases explain all but 1 % of their mirror images)."""
+    apart, twin = cKDTree(surface.neutral).query(surface.neutral * MIRROR)
+    paired = apart < TWIN_CM
+    flat = basis[:, paired].reshape(len(basis), -1).astype(np.float64)
+    mirrored = (basis * MIRROR)[:, twin[paired]].reshape(len(basis), -1)
+    return np.linalg.lstsq(flat @ flat.T + 1e-6 * np.eye(len(flat)), flat @ mirrored.T, rcond=None)[0].T.astype(
+        np.float32
+    )
 
 
 def planes(windows: UInt8[np.ndarray, "look high wide 3"]) -> Float[Tensor, "look 3 high wide"]:
