@@ -24,6 +24,7 @@ from vasa_core.errors import BadPortrait
 from vasa_core.geometry import Camera, empty_depth, rasterise, vertex_normals
 from vasa_core.landmarks import CROP_PX, FaceCrop, crop_face, person_matte
 from vasa_core.pixel_codes import PixelEncoder
+from vasa_core.relief import Relief, relieved
 from vasa_core.surface import LANDMARKS, LOWER_LIP, UPPER_LIP, Surface, between_landmarks
 
 SHEET_CELLS = 48
@@ -94,13 +95,16 @@ class Portrait:
 
 
 def prepare(
-    picture: UInt8[np.ndarray, "height width 3"], surface: Surface, encoder: PixelEncoder | None = None
+    picture: UInt8[np.ndarray, "height width 3"],
+    surface: Surface,
+    encoder: PixelEncoder | None = None,
+    relief: Relief | None = None,
 ) -> Portrait:
     """The portrait of the one face in the picture; BadPortrait names what is in the way. The encoder tells what
-    landmarks do not: how deep the face is, and how far it nods."""
+    landmarks do not: how deep the face is, and how far it nods; the relief, how hair, hats and necks stand out."""
     face = crop_face(picture)
     expected = encoder.expected_face(encoder(face.crop, face.landmarks)) if encoder else None
-    return prepare_found(picture, face, person_matte(face.crop), surface, expected)
+    return prepare_found(picture, face, person_matte(face.crop), surface, expected, relief)
 
 
 def prepare_found(
@@ -109,6 +113,7 @@ def prepare_found(
     matte: Float[np.ndarray, "512 512"],
     surface: Surface,
     expected: Expected | None = None,
+    relief: Relief | None = None,
 ) -> Portrait:
     """The portrait of a face whose landmarks and matte are known already: from the training world, say. Its codes are
     held near what is expected of it, if anything."""
@@ -127,7 +132,7 @@ def prepare_found(
     canonical[: len(residual)] += residual
     confidence = _confidence(codes, canonical, surface, matte)
     matte = np.maximum(matte, _face_mask(codes, canonical, surface))
-    sheet = _sheet(codes, canonical, surface, matte)
+    sheet = _sheet(codes, canonical, surface, matte, face.crop, relief)
     return Portrait(
         picture=picture,
         crop=face.crop,
@@ -224,11 +229,18 @@ def _confidence(codes: FaceCodes, canonical: np.ndarray, surface: Surface, matte
 
 
 def _sheet(
-    codes: FaceCodes, canonical: np.ndarray, surface: Surface, matte: np.ndarray
+    codes: FaceCodes,
+    canonical: np.ndarray,
+    surface: Surface,
+    matte: np.ndarray,
+    crop: np.ndarray,
+    relief: Relief | None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Camera-space points, head weights and body weights of the grid that carries everything but the face."""
-    depth, weight, _ = _body_maps(codes, canonical, surface, ("shell", "face"))
-    face_depth, face_weight, on_face = _body_maps(codes, canonical, surface, ("face",))
+    depth, weight, _ = body_maps(codes, canonical, surface, ("shell", "face"))
+    face_depth, face_weight, on_face = body_maps(codes, canonical, surface, ("face",))
+    if relief is not None:
+        depth, weight = relieved(relief, crop, matte, depth, weight, on_face)
     # next to the face the sheet takes its depth and weight from the face's rim, so neither tears nor doubles there
     away = cv2.distanceTransform((~on_face).astype(np.uint8), cv2.DIST_L2, 5)
     width = np.ptp(np.where(on_face.any(0))[0])
@@ -258,7 +270,9 @@ def _free_of_border(matte: np.ndarray) -> np.ndarray:
     return free
 
 
-def _body_maps(codes: FaceCodes, canonical: np.ndarray, surface: Surface, parts: tuple[str, ...]):
+def body_maps(
+    codes: FaceCodes | Portrait, canonical: np.ndarray, surface: Surface, parts: tuple[str, ...]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Depth and head weight of these parts at every pixel, continued beyond their silhouette; and where they really
     are."""
     points = codes.camera.project(codes.posed(canonical))

@@ -49,6 +49,7 @@ from vasa_core.pictures import load_picture
 from vasa_core.pixel_codes import PixelEncoder, load_pixel_encoder
 from vasa_core.portrait import Portrait, prepare
 from vasa_core.refinement import FaceNetworks, load_networks
+from vasa_core.relief import Relief, load_relief
 from vasa_core.render import (
     PasteBack,
     Wanted,
@@ -156,6 +157,11 @@ class Studio:
         return load_pixel_encoder(assets.weights("pixels.safetensors"), self.surface)
 
     @cached_property
+    def relief(self) -> Relief:
+        """What tells how hair, hats and necks stand out."""
+        return load_relief(assets.weights("relief.safetensors"))
+
+    @cached_property
     def motion_model(self) -> MotionTransformer:
         """The motion diffusion transformer, which must have learned from this ear."""
         path = self.motion or assets.weights("motion.safetensors")
@@ -179,7 +185,7 @@ class Studio:
         """The portrait of the one face in a picture, ready to move; takes a second, so keep it for more calls."""
         if isinstance(subject, Portrait):
             return subject
-        portrait = prepare(_picture(subject), self.surface, self.pixel_encoder)
+        portrait = prepare(_picture(subject), self.surface, self.pixel_encoder, self.relief)
         return with_appearance(portrait, self.surface, self.face_networks)
 
     def grant(

@@ -27,6 +27,7 @@ from vasa_core.evaluate.speaking import eyes, head, life, lips, pose_judge
 from vasa_core.pictures import load_picture
 from vasa_core.pixel_codes import load_pixel_encoder
 from vasa_core.portrait import prepare
+from vasa_core.relief import load_relief
 from vasa_core.studio import one_thread
 from vasa_core.surface import Surface
 from vasa_core.world.performer import Mood, perform
@@ -74,7 +75,8 @@ def measure(quick: bool, people: Path | None = None, progress: bool = True) -> F
 def stage_of(name: str, bench: Bench, mesh: Mesh) -> Stage:
     """One of our sitters before the camera, looked at through known looks first."""
     pixels = load_pixel_encoder(assets.weights("pixels.safetensors"), bench.surface)
-    portrait = prepare(load_picture(assets.FOLDER / "portraits" / f"{name}.png"), bench.surface, pixels)
+    relief = load_relief(assets.weights("relief.safetensors"))
+    portrait = prepare(load_picture(assets.FOLDER / "portraits" / f"{name}.png"), bench.surface, pixels, relief)
     return Stage(portrait, bench.surface, mesh, bench.judges.gaze)
 
 

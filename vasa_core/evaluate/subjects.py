@@ -24,6 +24,7 @@ from vasa_core.latents import DYNAMICS, EXPRESSION, IDENTITY, POSE
 from vasa_core.pixel_codes import PixelEncoder, load_pixel_encoder
 from vasa_core.portrait import Portrait, prepare
 from vasa_core.refinement import FaceNetworks, load_networks
+from vasa_core.relief import Relief, load_relief
 from vasa_core.surface import LANDMARKS, Surface, load_surface
 from vasa_core.world.facekit import head_rotation
 
@@ -168,7 +169,7 @@ class Subject:
 
 def subject(name: str, picture: UInt8[np.ndarray, "h w 3"], surface: Surface, watch: Watcher) -> Subject:
     """A picture made ready."""
-    portrait = prepare(picture, surface, pixel_encoder())
+    portrait = prepare(picture, surface, pixel_encoder(), relief())
     return Subject(
         name=name,
         portrait=portrait,
@@ -189,6 +190,12 @@ def pixel_encoder() -> PixelEncoder:
     """The encoder that the second look asks; it knows none of the people who are judged."""
     surface = load_surface(assets.weights("surface.safetensors"))
     return load_pixel_encoder(assets.weights("pixels.safetensors"), surface)
+
+
+@lru_cache(maxsize=1)
+def relief() -> Relief:
+    """What tells how hair, hats and necks stand out; it knows none of the people who are judged."""
+    return load_relief(assets.weights("relief.safetensors"))
 
 
 @lru_cache(maxsize=1)

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from jaxtyping import Float, UInt8
 from numpy import ndarray as Array
 from tqdm import tqdm
@@ -29,7 +30,9 @@ from vasa_core.decoder import Decoder, Pose
 from vasa_core.errors import BadPortrait
 from vasa_core.following import follower
 from vasa_core.landmarks import FaceCrop, crop_transform, cut
+from vasa_core.pixel_codes import PixelEncoder, load_pixel_encoder
 from vasa_core.portrait import Portrait, prepare, prepare_found
+from vasa_core.relief import Relief, load_relief
 from vasa_core.sight import FINE_PX, depth_seen
 from vasa_core.surface import EYE_CORNERS, LANDMARKS, Surface, between_landmarks, load_surface
 from vasa_core.world.shards import Group, read_shard
@@ -75,12 +78,18 @@ def pairs_of(
     targets: Sequence[int],
     surface: Surface,
     rng: np.random.Generator | None = None,
+    encoder: PixelEncoder | None = None,
+    relief: Relief | None = None,
 ) -> Pairs:
-    """The portrait in frame `source` of a group driven to its `targets`; BadPortrait where it cannot serve.
+    """The portrait in frame `source` of a group driven to its `targets`; BadPortrait where it cannot serve. Encoder and
+    relief as at run time.
 
     With `rng` landmarks and matte are the true ones, spoiled as MediaPipe spoils them.
     """
-    portrait = spoiled_truth(group, source, surface, rng) if rng else prepare(enlarged(group.picture[source]), surface)
+    if rng:
+        portrait = spoiled_truth(group, source, surface, rng, encoder, relief)
+    else:
+        portrait = prepare(enlarged(group.picture[source]), surface, encoder, relief)
     decoder, follows = Decoder(portrait, surface), follower(portrait, surface)
     carried = portrait.landmarks - on_crop(group.landmarks[source], portrait)
     warped, fine, coarse, truth, person = [], [], [], [], []
@@ -117,7 +126,14 @@ def enlarged(picture: UInt8[Array, "size size *channel"]) -> UInt8[Array, "large
     return cv2.resize(picture, None, fx=ENLARGED, fy=ENLARGED, interpolation=cv2.INTER_CUBIC)
 
 
-def spoiled_truth(group: Group, frame: int, surface: Surface, rng: np.random.Generator) -> Portrait:
+def spoiled_truth(
+    group: Group,
+    frame: int,
+    surface: Surface,
+    rng: np.random.Generator,
+    encoder: PixelEncoder | None = None,
+    relief: Relief | None = None,
+) -> Portrait:
     """The portrait in a frame of a group, prepared without MediaPipe."""
     picture = enlarged(group.picture[frame])
     landmarks = ENLARGED * group.landmarks[frame] - 0.5
@@ -129,7 +145,8 @@ def spoiled_truth(group: Group, frame: int, surface: Surface, rng: np.random.Gen
     frayed = cv2.GaussianBlur(alpha, (0, 0), float(rng.uniform(1, 5)))
     matte = np.clip((frayed - rng.uniform(0.1, 0.4)) / 0.4, 0, 1).astype(np.float32)
     face = FaceCrop(crop=cut(picture, transform), landmarks=found, crop_from_picture=transform)
-    return prepare_found(picture, face, matte, surface)
+    expected = encoder.expected_face(encoder(face.crop, face.landmarks)) if encoder else None
+    return prepare_found(picture, face, matte, surface, expected, relief)
 
 
 def smooth_error(surface: Surface, rng: np.random.Generator) -> Float[Array, "landmark=478 2"]:
@@ -197,12 +214,14 @@ def chosen(group: Group, rng: np.random.Generator) -> Iterator[tuple[int, list[i
 def prepare_shard(shard: Path, out: Path, seed: int, from_truth: bool = False) -> int:
     """All pairs of a shard as files; how many portraits were left out."""
     surface = load_surface(assets.weights("surface.safetensors"))
+    encoder = load_pixel_encoder(assets.weights("pixels.safetensors"), surface)
+    relief = load_relief(assets.weights("relief.safetensors"))
     left_out = 0
     for group in read_shard(shard):
         rng = np.random.default_rng([seed, int(group.key)])
         for source, targets in chosen(group, rng):
             try:
-                pairs = pairs_of(group, source, targets, surface, rng if from_truth else None)
+                pairs = pairs_of(group, source, targets, surface, rng if from_truth else None, encoder, relief)
                 save_pairs(pairs, out / f"{group.key}-{source}.npz")
             except BadPortrait:  # a face that is not found, or found wrongly
                 left_out += 1
@@ -222,6 +241,7 @@ def main() -> None:
     whole = [record.with_suffix(".tar") for record in sorted(options.shards.glob("shard-*.json"))]
     left = [shard for shard in whole if not (options.out / f"{shard.stem}.json").exists()]
     os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
     cv2.setNumThreads(1)
     with ProcessPoolExecutor(options.workers, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
         jobs = [pool.submit(prepare_shard, shard, options.out, options.seed, options.from_truth) for shard in left]
