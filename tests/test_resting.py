@@ -8,8 +8,8 @@ import torch
 
 from vasa_core.assets import weights
 from vasa_core.latents import Motion
-from vasa_core.resting import AHEAD, BACK, HEARD, Rest
-from vasa_core.speech import HALVES, PHONES, SpeechEncoder, audio_features, bilabial, silence
+from vasa_core.resting import AHEAD, BACK, FIRST_HALVES, HEARD, HEARD_WELL, Rest
+from vasa_core.speech import HALVES, PHONES, SpeechEncoder, audio_features, bilabial, clearness, silence
 from vasa_core.surface import LOWER_LIP, UPPER_LIP, load_surface
 
 
@@ -107,14 +107,53 @@ def test_only_the_peak_counts_and_half_a_likelihood_meets_half(surface) -> None:
     assert after[9] == after.min()
 
 
+def told_first(features):
+    return features[:, :2]
+
+
+def told_last(features):
+    return features[:, 2:]
+
+
 @pytest.mark.parametrize("lengths", [(50,), (8,) * 7, (1, 30, 19)])
 def test_closures_too_are_the_same_in_pieces(surface, lengths) -> None:
-    likely, motion = torch.rand(50, 2, generator=torch.Generator().manual_seed(0)) ** 3, parted(surface, 50)
-    (whole,) = Rest(surface, nowhere_silent, told).change([motion], [likely])
+    dice, motion = torch.Generator().manual_seed(0), parted(surface, 50)
+    heard = torch.cat([torch.rand(50, 2, generator=dice) ** 3, 0.4 + 0.6 * torch.rand(50, 2, generator=dice)], dim=1)
+    (whole,) = Rest(surface, nowhere_silent, told_first, told_last).change([motion], [heard])
     starts = np.cumsum([0, *lengths[:-1]])
     pieces = [motion[start : start + length] for start, length in zip(starts, lengths, strict=True)]
-    met = list(Rest(surface, nowhere_silent, told).change(pieces, likely.split(9)))
+    met = list(Rest(surface, nowhere_silent, told_first, told_last).change(pieces, heard.split(9)))
     assert torch.equal(torch.cat([piece.facial_dynamics for piece in met]), whole.facial_dynamics)
+
+
+@pytest.mark.parametrize(("clear", "share"), [(0.95, 0.0), (0.5, 1.0)])
+def test_a_guess_is_believed_of_a_voice_that_is_heard_badly_alone(surface, clear, share) -> None:
+    frames = int(FIRST_HALVES) + 20  # what is heard badly at first is heard well by now, or is not
+    likely, motion = torch.zeros(frames, 2), parted(surface, frames)
+    likely[-10, 0] = (HEARD[1] + HEARD_WELL[0]) / 2
+    heard = torch.cat([likely, torch.full((frames, 2), clear)], dim=1)
+    (met,) = Rest(surface, nowhere_silent, told_first, told_last).change([motion], [heard])
+    before, after = opening_cm(surface, motion), opening_cm(surface, met)
+    assert after[-10] == pytest.approx((1 - share) * before[0], abs=0.02)
+
+
+def test_who_has_said_nothing_yet_is_heard_badly_and_silence_says_nothing(surface) -> None:
+    likely, motion = torch.zeros(60, 2), parted(surface, 60)
+    likely[50, 0] = HEARD[1]
+    heard = torch.cat([likely, torch.zeros(60, 2)], dim=1)
+    (met,) = Rest(surface, nowhere_silent, told_first, told_last).change([motion], [heard])
+    assert opening_cm(surface, met)[50] == pytest.approx(0, abs=0.02)
+
+
+def test_clearness_is_the_likeliest_phone_unless_that_is_silence() -> None:
+    encoder = SpeechEncoder().eval()
+    with torch.no_grad():
+        heard = encoder(torch.randn(1, 40, 80))
+    heard.phone_logits[0, ::3] = 0.0
+    heard.phone_logits[0, ::3, PHONES.index("SIL")] = 9.0
+    clear = clearness(audio_features(heard)[0]).flatten()
+    assert (clear[::3] == 0).all()
+    assert torch.allclose(clear[1::3], heard.phone_logits.softmax(-1)[0, 1::3].amax(-1))
 
 
 def test_closures_are_read_where_the_encoder_writes_them() -> None:

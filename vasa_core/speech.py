@@ -262,6 +262,13 @@ def bilabial(features: Float[Tensor, "frame audio_features"]) -> Float[Tensor, "
     return phones[..., [PHONES.index(phone) for phone in ("P", "B", "M")]].sum(-1)
 
 
+def clearness(features: Float[Tensor, "frame audio_features"]) -> Float[Tensor, "frame half"]:
+    """How likely the likeliest phone is in each half, 0 where that is silence: how well a voice is heard."""
+    halves = features.unflatten(1, (HALVES, -1))
+    phones = halves[..., -len(PHONES) - SCALARS : -SCALARS]
+    return phones.amax(-1) * (phones[..., PHONES.index("SIL")] < 0.5)
+
+
 def save_speech_encoder(encoder: SpeechEncoder, path: str | PathLike[str]) -> None:
     """Writes weights as half floats with the configuration inside."""
     weights = {name: value.detach().to(torch.float16).contiguous() for name, value in encoder.state_dict().items()}

@@ -62,7 +62,7 @@ from vasa_core.render import (
     within_view,
 )
 from vasa_core.resting import Rest
-from vasa_core.speech import SpeechEncoder, bilabial, load_speech_encoder, silence
+from vasa_core.speech import SpeechEncoder, bilabial, clearness, load_speech_encoder, silence
 from vasa_core.stream import LIVE, WHOLE, Pace, motion_windows
 from vasa_core.surface import Surface, load_surface
 from vasa_core.swift import one_thread
@@ -407,7 +407,8 @@ class Studio:
         else:
             made_from, heard = itertools.tee(self.ear.listen(chunks, block))
         windows = motion_windows(made_from, curve, self.motion_at_work, generator, pace)
-        return Blinker(self.surface, rng).change(Rest(self.surface, silence, bilabial).change(windows, heard), curve)
+        rested = Rest(self.surface, silence, bilabial, clearness).change(windows, heard)
+        return Blinker(self.surface, rng).change(rested, curve)
 
     def _frames(
         self, portrait: Portrait, moments: Iterable[Motion], size: int, full: bool, fps: int

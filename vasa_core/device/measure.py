@@ -43,7 +43,7 @@ from vasa_core.portrait import Portrait
 from vasa_core.refinement import FaceNetworks, load_networks
 from vasa_core.render import poses, within_view
 from vasa_core.resting import Rest
-from vasa_core.speech import bilabial, load_speech_encoder, silence
+from vasa_core.speech import bilabial, clearness, load_speech_encoder, silence
 from vasa_core.stream import LIVE, WHOLE, Pace, motion_windows
 from vasa_core.surface import Surface, load_surface
 from vasa_core.trailing import Trail
@@ -184,7 +184,7 @@ def _motions(subject: Rig, chunks: Iterable[Tensor], pace: Pace) -> Iterator[Mot
     features = subject.speech.listen(chunks, pace.hop_of(subject.motion.config.window))
     made_from, heard = itertools.tee(features)
     windows = motion_windows(made_from, curve, subject.motion, generator, pace)
-    rested = Rest(subject.surface, silence, bilabial).change(windows, heard)
+    rested = Rest(subject.surface, silence, bilabial, clearness).change(windows, heard)
     return Blinker(subject.surface, np.random.default_rng(0)).change(rested, curve)
 
 

@@ -21,7 +21,7 @@ from vasa_core.evaluate.lines import Line
 from vasa_core.latents import Motion
 from vasa_core.motion import MotionTransformer, load_motion_model
 from vasa_core.resting import Rest
-from vasa_core.speech import SpeechEncoder, bilabial, load_speech_encoder, silence
+from vasa_core.speech import SpeechEncoder, bilabial, clearness, load_speech_encoder, silence
 from vasa_core.stream import generate_motion
 from vasa_core.surface import Surface, load_surface
 from vasa_core.world.measures import Clip, Track, clip_of, track_of
@@ -64,7 +64,7 @@ class Bench:
     def generated(self, features: Float[Tensor, "frame audio"], controls: Controls, seed: int) -> Motion:
         """The motion as the studio makes it, blinks included."""
         motion = generate_motion(features, controls, self.model, torch.Generator().manual_seed(seed))
-        rested = Rest(self.surface, silence, bilabial).change([motion], [features])
+        rested = Rest(self.surface, silence, bilabial, clearness).change([motion], [features])
         blinker = Blinker(self.surface, np.random.default_rng(seed))
         pieces = list(blinker.change(rested, constant(controls)))
         return Motion.unpacked(torch.cat([piece.packed() for piece in pieces]))
