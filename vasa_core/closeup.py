@@ -214,6 +214,8 @@ def _misfit(
 def _agreed(found: Float[np.ndarray, " 2"], told: Float[np.ndarray, " 2"], misfit: float) -> Float[np.ndarray, " 2"]:
     """A gaze between the iris that was found and what the encoder tells: the less it fits, and the farther they are
     apart, the less was it an iris. A gaze that nobody may tell (NaN) stays so."""
+    if np.isinf(misfit):
+        return told if np.isfinite(found).all() else found
     fits = np.exp(-((misfit / IRIS_FITS) ** 2))
     apart = np.exp(-((found - told) ** 2).sum() / IRIS_ASTRAY_RAD**2)
     share = fits + (1 - fits) * IRIS_BELIEVED * apart

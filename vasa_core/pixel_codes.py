@@ -43,6 +43,7 @@ WIDTHS = (32, 64, 112, 160)
 BLOCKS = 2
 NARROW, FEATURE = 32, 320
 TOLD = IDENTITY + EXPRESSION + 3 + GAZE
+LIKENESS = 64
 
 LANDMARKS_AGREE = 25.0
 """Errors of landmarks are not independent: all of them together weigh this many times less than their number says."""
@@ -66,6 +67,9 @@ class Told:
     """In the picture's camera, `geometry.CAMERA_DISTANCE_CM` before the head."""
     gaze: Float[np.ndarray, " 2"]
     doubt: dict[str, float]
+    likeness: Float[np.ndarray, " likeness=64"]
+    """Of length 1: looks at one person lie close together, looks at two people far apart, whatever the light and the
+    camera. `evaluate` asks it whether a frame still shows the portrait's person; nothing else does."""
 
 
 # ---- what the network is shown ---------------------------------------------------------------------------------------
@@ -157,6 +161,7 @@ class Network(nn.Module):
         self.correction = nn.Linear(FEATURE, TOLD)
         self.guess = nn.Linear(DIRECTIONS, TOLD)
         self.doubt = nn.Linear(FEATURE, len(OUTPUTS))
+        self.likeness = nn.Linear(FEATURE, LIKENESS)
         self.dropout = nn.Dropout(0.25)
         self.register_buffer("mean", torch.zeros(FEATURES))
         self.register_buffer("inlet", torch.zeros(FEATURES, DIRECTIONS))
@@ -174,18 +179,18 @@ class Network(nn.Module):
 
     def forward(
         self, pixels: Float[Tensor, "look 3 high wide"], directions: Float[Tensor, "look direction"]
-    ) -> tuple[Float[Tensor, "look told"], Float[Tensor, "look doubt"]]:
-        """What `encoders.OUTPUTS` names, and the logarithm of how far each part may be off."""
+    ) -> tuple[Float[Tensor, "look told"], Float[Tensor, "look doubt"], Float[Tensor, "look likeness=64"]]:
+        """What `encoders.OUTPUTS` names, the logarithm of how far each part may be off, and the likeness."""
         return self.answer(self.trunk(pixels).flatten(1).float(), directions)
 
     def answer(
         self, seen: Float[Tensor, "look cell"], directions: Float[Tensor, "look direction"]
-    ) -> tuple[Float[Tensor, "look told"], Float[Tensor, "look doubt"]]:
+    ) -> tuple[Float[Tensor, "look told"], Float[Tensor, "look doubt"], Float[Tensor, "look likeness=64"]]:
         """The same, from what the trunk saw."""
         x = nn.functional.silu(self.joined(torch.cat([seen, directions], 1)))
         x = nn.functional.silu(self.hidden(self.dropout(x))) + x
         told = self.guess(directions) + self.correction(self.dropout(x)) * self.unit + self.usual
-        return told, self.doubt(x.detach())
+        return told, self.doubt(x.detach()), nn.functional.normalize(self.likeness(self.dropout(x)))
 
 
 @dataclass(frozen=True)
@@ -224,7 +229,7 @@ class PixelEncoder:
         """What the picture alone tells, without its mirror image."""
         aligned, tilt = aligned_features(landmarks[None].astype(np.float64), self.surface)
         shown = window(picture, landmarks, self.surface)
-        numbers, doubt = self.numbers(shown[None], aligned)
+        numbers, doubt, likeness = self.numbers(shown[None], aligned)
         told = {name: numbers[0, place] for name, place in OUTPUTS.items()}
         upright = rotation(np.array([0, 0, -tilt[0]], np.float32)) @ rotation(told["turn"])
         return Told(
@@ -233,6 +238,7 @@ class PixelEncoder:
             rotation=line_of_sight(picture, landmarks, self.surface) @ upright,
             gaze=told["gaze"],
             doubt={name: float(np.exp(value)) for name, value in zip(OUTPUTS, doubt[0], strict=True)},
+            likeness=likeness[0],
         )
 
     def expected_face(self, told: Told) -> Expected:
@@ -250,27 +256,31 @@ class PixelEncoder:
         covariance of their errors."""
         turn = rotation_vector(now.rotation @ before.rotation.T)
         what = np.concatenate([turn, now.expression - before.expression, now.gaze - before.gaze]).astype(np.float64)
-        return what, self.network.change_covariance.numpy().astype(np.float64)
+        doubts = {name: np.sqrt((before.doubt[name] ** 2 + now.doubt[name] ** 2) / 2) for name in OUTPUTS}
+        spread = np.repeat([doubts["turn"], doubts["expression"], doubts["gaze"]], [3, EXPRESSION, GAZE])
+        return what, self.network.change_covariance.numpy().astype(np.float64) * np.outer(spread, spread)
 
     def numbers(
         self, windows: UInt8[np.ndarray, "look high wide 3"], aligned: Float[np.ndarray, "look feature"]
-    ) -> tuple[Float[np.ndarray, "look told"], Float[np.ndarray, "look doubt"]]:
+    ) -> tuple[Float[np.ndarray, "look told"], Float[np.ndarray, "look doubt"], Float[np.ndarray, "look likeness=64"]]:
         """The network's numbers for many looks; turns are those of the upright faces."""
         with torch.inference_mode():
             directions = self.network.directions(torch.tensor(aligned, dtype=torch.float32))
-            told, doubt = self.network(planes(windows), directions)
-        return told.numpy(), doubt.numpy()
+            told, doubt, likeness = self.network(planes(windows), directions)
+        return told.numpy(), doubt.numpy(), likeness.numpy()
 
 
 def mean_of(one: Told, other: Told) -> Told:
     """Halfway between two looks at the same picture."""
     apart = rotation_vector((other.rotation @ one.rotation.T).astype(np.float32))
+    between = one.likeness + other.likeness
     return Told(
         identity_code=(one.identity_code + other.identity_code) / 2,
         expression=(one.expression + other.expression) / 2,
         rotation=rotation(apart / 2) @ one.rotation,
         gaze=(one.gaze + other.gaze) / 2,
         doubt={name: (value + other.doubt[name]) / 2 for name, value in one.doubt.items()},
+        likeness=between / np.linalg.norm(between),
     )
 
 

@@ -36,6 +36,7 @@ from vasa_core.evaluate.crowd import read_codes, shortened, true_factors
 from vasa_core.evaluate.disentanglement import Dci, dci
 from vasa_core.evaluate.face_measures import Notes, moved, note_asks, note_driven, note_self, note_transfer, note_truth
 from vasa_core.evaluate.held_out import CALM, ROLES, Crowd, load_crowd, load_sitters
+from vasa_core.evaluate.identity import unlikeness
 from vasa_core.evaluate.subjects import ASKS, Watcher, pixel_encoder, seat, subject
 from vasa_core.pictures import load_picture
 from vasa_core.render import drawn
@@ -396,14 +397,23 @@ def _edit_figures(notes: Notes, kind: str) -> Iterable[Figure]:
 
 def _identity_figures(notes: Notes, kind: str) -> Iterable[Figure]:
     end = "" if kind == HELD_OUT else "_portraits"
-    codes = notes[f"code {kind}"]
-    between = float(np.mean([np.linalg.norm(a - b) for a, b in combinations(codes, 2)])) if len(codes) > 1 else math.nan
+    people = list(combinations(notes[f"likeness {kind}"], 2))
+    between = float(np.mean([unlikeness(a, b) for a, b in people])) if people else math.nan
     yield Figure(
         name=f"identity_drift_ratio{end}",
-        value=_mean(notes, f"drift {kind}") / between,
+        value=_mean(notes, f"unlike {kind}") / between,
         bar=0.15,
+        floor=_mean(notes, "unlike, floor") / between if not end else None,
+        meaning="is it still the same person? 1 less the cosine of the likenesses of portrait and frame, in twelve "
+        "poses and expressions, mean, over the same between people (this judge's own errors: MODEL_CARD.md)",
+    )
+    codes = list(combinations(notes[f"code {kind}"], 2))
+    between = float(np.mean([np.linalg.norm(a - b) for a, b in codes])) if codes else math.nan
+    yield Figure(
+        name=f"identity_shape_drift_ratio{end}",
+        value=_mean(notes, f"drift {kind}") / between,
         floor=_mean(notes, "drift, floor") / between if not end else None,
-        meaning="identity code seen in twelve poses and expressions from the portrait's, mean, over the mean "
+        meaning="by the shape of the head alone: identity code seen there from the portrait's, mean, over the mean "
         "distance between people",
     )
 

@@ -149,6 +149,7 @@ def note_truth(one: Seat, notes: Notes) -> None:
         if look is None:
             continue
         notes["drift, floor"].append(float(np.linalg.norm(look.identity_change)))
+        notes["unlike, floor"].append(look.unlikeness)
         turn = rotation_vector(one.true_turn(frame).astype(np.float32))
         notes["pose off, floor"].append(angle_between_deg(turn, look.motion[0][:3]))
         if frame == TURNED:
@@ -170,6 +171,7 @@ def note_asks(one: Subject, notes: Notes, kind: str) -> list[Picture]:
     """Pose-only, expression-only and mixed edits of one portrait; returns the rendered frames."""
     still = one.reading(one.own[1])
     notes[f"code {kind}"].append(one.identity_code)
+    notes[f"likeness {kind}"].append(one.likeness)
     frames = []
     for ask in ASKS:
         motion = moved(one, ask.motion(one.surface))
@@ -180,6 +182,7 @@ def note_asks(one: Subject, notes: Notes, kind: str) -> list[Picture]:
             continue
         turn, dynamics = look.motion[0][:3], look.motion[1]
         notes[f"drift {kind}"].append(float(np.linalg.norm(look.identity_change)))
+        notes[f"unlike {kind}"].append(look.unlikeness)
         if ask.turns and not ask.acts:
             notes[f"pose edit {kind}"].append(one.reading(dynamics) - still)
             notes[f"pose off {kind}"].append(angle_between_deg(motion[0][:3], turn))

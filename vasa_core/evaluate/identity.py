@@ -1,7 +1,9 @@
-"""Who is seen: the change of identity code that a frame of a known portrait suggests, pose and expression left free.
+"""Who is seen: how unlike its portrait's person a frame is, and by what change of the identity code.
 
-One step of the same least squares as `following`, at the motion that the second look found, but with the identity code
-free as well: what neither pose nor expression explains of where the skin is seen. Its prior is the encoder's.
+The likeness (`pixel_codes`) answers the viewer's question, whether it is still the same person. The identity code tells
+of shape alone: one step of the same least squares as `following`, at the motion that the second look found, but with
+the identity code free as well, takes what neither pose nor expression explains of where the skin is seen. Its prior is
+the encoder's.
 """
 
 from __future__ import annotations
@@ -17,6 +19,11 @@ from vasa_core.surface import LANDMARKS, Surface
 
 PRIOR = 4.0
 """Weight of the priors against the landmarks, as in `encoders`."""
+
+
+def unlikeness(one: Float[np.ndarray, " likeness=64"], other: Float[np.ndarray, " likeness=64"]) -> float:
+    """1 less the cosine of two likenesses: 0 for the same look, near 1 for two people."""
+    return float(1 - one @ other)
 
 
 def identity_change(

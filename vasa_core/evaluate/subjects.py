@@ -16,9 +16,8 @@ from jaxtyping import Bool, Float, UInt8
 from vasa_core import assets
 from vasa_core.closeup import Closeup
 from vasa_core.decoder import Decoder
-from vasa_core.evaluate import expressions, pixels
+from vasa_core.evaluate import expressions, identity, pixels
 from vasa_core.evaluate.held_out import CALM, CANONICAL_SHARE, ROLES, SIZE_PX, Sitter, Truth
-from vasa_core.evaluate.identity import identity_change
 from vasa_core.landmarks import CROP_PX, cut, widen_lids
 from vasa_core.latents import DYNAMICS, EXPRESSION, IDENTITY, POSE
 from vasa_core.pixel_codes import PixelEncoder, load_pixel_encoder
@@ -112,6 +111,8 @@ class Look:
     motion: Motion
     identity_change: Float[np.ndarray, " identity=80"]
     """How the identity code seems to differ from the portrait's."""
+    unlikeness: float
+    """How little it looks like the portrait's person: 1 less the cosine of the likenesses."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,10 +147,19 @@ class Subject:
             return None
         seen = self.closeup.look(frame, found)
         places = self.decoder.pose(*seen.moved).canonical[:LANDMARKS]
-        changed = identity_change(self.portrait, self.surface, seen.moved, places, seen.landmarks, seen.spread_cm)
+        changed = identity.identity_change(
+            self.portrait, self.surface, seen.moved, places, seen.landmarks, seen.spread_cm
+        )
         if seen.told and self.closeup.before:
             changed = (changed + seen.told.identity_code - self.closeup.before.identity_code) / 2
-        return Look(landmarks=found, motion=seen.moved, identity_change=changed)
+        unlikeness = identity.unlikeness(self.likeness, seen.told.likeness) if seen.told else float("nan")
+        return Look(landmarks=found, motion=seen.moved, identity_change=changed, unlikeness=unlikeness)
+
+    @property
+    def likeness(self) -> Float[np.ndarray, " likeness=64"]:
+        """Whom the portrait looks like."""
+        assert self.closeup.before is not None
+        return self.closeup.before.likeness
 
     @property
     def identity_code(self) -> Float[np.ndarray, " identity=80"]:
@@ -248,7 +258,8 @@ def seat(sitter: Sitter, surface: Surface, watch: Watcher) -> Seat:
     made = subject(sitter.name, sitter.pictures[CALM], surface, watch)
     crop_from_picture = made.portrait.crop_from_picture
     crops = [made.portrait.crop] + [cut(picture, crop_from_picture) for picture in sitter.pictures[1:]]
-    own = Look(landmarks=made.portrait.landmarks, motion=made.own, identity_change=np.zeros(IDENTITY, np.float32))
+    nothing = np.zeros(IDENTITY, np.float32)
+    own = Look(landmarks=made.portrait.landmarks, motion=made.own, identity_change=nothing, unlikeness=0.0)
     whole = np.ones((SIZE_PX, SIZE_PX), np.float32)
     return Seat(
         subject=made,

@@ -24,18 +24,18 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
-from safetensors.torch import save_file
+from jaxtyping import Bool, Float, Int, UInt8
+from safetensors.torch import load_file, save_file
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from vasa_core import assets
 from vasa_core.encoders import OPENING_WEIGHT, OUTPUTS, aligned_features, openings
-from vasa_core.landmarks import CROP_PX, crop_transform, cut, widen_lids
+from vasa_core.landmarks import CROP_PX, LID_RINGS, crop_transform, cut, widen_lids
 from vasa_core.latents import EXPRESSION, GAZE, IDENTITY
-from vasa_core.pixel_codes import DIRECTIONS, PX_PER_CM, WINDOW_PX, Network, PixelEncoder, planes, window
+from vasa_core.pixel_codes import DIRECTIONS, LIKENESS, PX_PER_CM, WINDOW_PX, Network, PixelEncoder, planes, window
 from vasa_core.surface import LANDMARKS, Surface, load_surface
 from vasa_core.train.encoders import as_seen_from, identity_projection, surface_numbers, tilted
 from vasa_core.train.face import random_look
@@ -62,14 +62,27 @@ JITTER = 0.05
 TURN_WEIGHT, GAZE_WEIGHT = 500.0, 60.0
 """Of a squared error in rad: what it moves, in the units of the other terms."""
 
-SHARES = {"reconstruction": 1.0, "pairwise": 0.7, "cross_identity": 1.0, "doubt": 0.02}
+SHARES = {"reconstruction": 1.0, "pairwise": 0.7, "cross_identity": 1.0, "doubt": 0.02, "likeness": 0.2}
+WARMTH, MARGIN = 0.1, 0.15
+"""Of the likeness's cosines: what a difference counts, and by how much the same person has to be nearer than others."""
+
+REMEMBERED = 1024
+"""Likenesses of the last looks, against which new ones are held."""
+
 ALONE = 0.1
 """How far errors are taken to be independent of each other, against what a few hundred people show."""
 
-EVERY = 250
+EVERY = 500
 """Steps after which held-out people are looked at, and all is kept."""
 
 MIRROR = np.array([-1.0, 1.0, 1.0])
+
+EYES = (5, 6)
+"""Their numbers among `world.renderer.PART_NAMES`."""
+
+THROUGH_LIDS = 0.003
+"""A frame is left out where more of an eye shows outside its lids (px over the squared distance between the eyes'
+outer corners): in early renders corneas came through shut lids, and a pupil on a lid teaches what is not so."""
 
 
 # ---- looking ---------------------------------------------------------------------------------------------------------
@@ -84,9 +97,13 @@ class Looks:
     truth: Float[np.ndarray, "look output"]
     """Expressions are NaN where they are not to be learned from."""
     person: Int[np.ndarray, " look"]
+    """Equal where the identity is; a person's mirror image is somebody else."""
+    scene: Int[np.ndarray, " look"]
+    """One person in one light before one camera."""
 
     def __getitem__(self, rows: Any) -> Looks:
-        return Looks(self.windows[rows], self.aligned[rows], self.truth[rows], self.person[rows])
+        columns = (self.windows, self.aligned, self.truth, self.person, self.scene)
+        return Looks(*(column[rows] for column in columns))
 
 
 class Watcher:
@@ -115,6 +132,8 @@ class Watcher:
     def rows(self, group: Group) -> Iterator[dict[str, np.ndarray]]:
         """All that is kept of the frames of a group, and of their mirror images."""
         for k in range(len(group)):
+            if eyes_through_lids(group.part[k], group.landmarks[k]) > THROUGH_LIDS:
+                continue
             eye = np.array([group.camera[2], group.camera[3], 2 + group.camera[0]])
             turn = head_rotation(*(float(angle) for angle in group.pose[k]))
             turn = as_seen_from(eye - group.landmarks_cm[k][:LANDMARKS].mean(0)).T @ turn
@@ -145,6 +164,15 @@ class Watcher:
                     yield truth | {"window": shown, "landmarks": seen[1], "person": person}
 
 
+def eyes_through_lids(part: UInt8[np.ndarray, "size size"], landmarks: Float[np.ndarray, "478 2"]) -> float:
+    """How much of the eyes shows outside the lids: px over the squared distance between their outer corners."""
+    between = np.zeros(part.shape, np.uint8)
+    for ring in LID_RINGS:
+        cv2.fillPoly(between, [np.round(16 * landmarks[list(ring)]).astype(np.int32)], 1, cv2.LINE_8, 4)
+    outside = np.isin(part, EYES) & (cv2.dilate(between, np.ones((3, 3), np.uint8)) == 0)
+    return float(outside.sum() / max(((landmarks[33] - landmarks[263]) ** 2).sum(), 1.0))
+
+
 def _mirrored(modes: Float[np.ndarray, "mode vertex 3"], twin: Int[np.ndarray, " vertex"]) -> np.ndarray:
     """The matrix that turns weights of modes into those of the mirrored face (the modes explain all but 0.4 %)."""
     flat = modes.reshape(len(modes), -1)
@@ -168,7 +196,8 @@ def look_at(folder: Path, cache: Path, surface: Surface) -> None:
 
 
 def gathered(caches: Sequence[Path], surface: Surface) -> Looks:
-    """All that is kept in these folders; people of different folders are different people."""
+    """All that is kept in these folders. One group of frames is one scene; scenes with the same identity show the same
+    person (drawn styles change proportions, and so who it is)."""
     parts = []
     for number, cache in enumerate(caches):
         for file in sorted(cache.glob("shard-??????.npz")):
@@ -176,9 +205,11 @@ def gathered(caches: Sequence[Path], surface: Surface) -> Looks:
             aligned, tilt = aligned_features(rows["landmarks"].astype(np.float64), surface)
             turn = tilted(Rotation.from_matrix(rows["turn"]), tilt)
             truth = np.concatenate([rows["identity"], rows["expression"], turn, rows["gaze"]], 1)
-            person = rows["person"] + number * 10_000_000
-            parts.append((rows["window"], aligned.astype(np.float32), truth.astype(np.float32), person))
-    return Looks(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+            scene = rows["person"] + number * 10_000_000  # twice the group's number, one more where mirrored
+            parts.append((rows["window"], aligned.astype(np.float32), truth.astype(np.float32), scene))
+    windows, aligned, truth, scene = (np.concatenate(column) for column in zip(*parts, strict=True))
+    who = np.c_[scene % 2, truth[:, OUTPUTS["identity"]].round(3)]
+    return Looks(windows, aligned, truth, np.unique(who, axis=0, return_inverse=True)[1].ravel(), scene)
 
 
 # ---- spoiling --------------------------------------------------------------------------------------------------------
@@ -274,6 +305,27 @@ def measure(surface: Surface) -> Float[Tensor, "code code"]:
     return torch.tensor(20 * flat @ flat.T / LANDMARKS, dtype=torch.float32)
 
 
+def unlike_others(
+    likeness: Float[Tensor, "pair two=2 likeness"],
+    elsewhere: Bool[Tensor, " pair"],
+    others: Float[Tensor, "other likeness"],
+) -> Tensor:
+    """How hard it is to tell which of many looks shows the same person (cross entropy with a margin of cosines), for
+    pairs of looks in different scenes: within one, light and background would tell."""
+    pairs = len(likeness)
+    flat = likeness.reshape(2 * pairs, -1)
+    cosine = flat @ torch.cat([flat, others]).T
+    who = torch.arange(2 * pairs) // 2
+    partner = torch.arange(2 * pairs) ^ 1
+    same = who[:, None] == who[None]
+    cosine[:, : 2 * pairs] = cosine[:, : 2 * pairs].masked_fill(same, -torch.inf)
+    own = (likeness[:, 0] * likeness[:, 1]).sum(-1).repeat_interleave(2) - MARGIN
+    cosine = cosine.scatter(1, partner[:, None], own[:, None])
+    hard = nn.functional.cross_entropy(cosine / WARMTH, partner, reduction="none")
+    counted = elsewhere.repeat_interleave(2).float()
+    return (hard * counted).sum() / counted.sum().clamp(min=1)
+
+
 def losses(told: Tensor, doubt: Tensor, truth: Tensor, shape: Float[Tensor, "code code"]) -> dict[str, Tensor]:
     """The terms for pairs of looks [pair, 2, output] at one person each."""
     identity, expression = OUTPUTS["identity"], OUTPUTS["expression"]
@@ -318,10 +370,14 @@ USUAL = {"identity": 1.5, "expression": 0.5, "turn": 0.5, "gaze": 0.3}
 class Trainer:
     """The network, its averaged twin, the optimiser, and how far they are."""
 
-    def __init__(self, looks: Looks, surface: Surface, steps: int, seed: int, shares: dict[str, float]) -> None:
+    def __init__(
+        self, looks: Looks, surface: Surface, steps: int, seed: int, shares: dict[str, float], rate: float = RATE
+    ) -> None:
         torch.manual_seed(seed)
+        self.rate = rate
         self.looks, self.surface, self.steps, self.seed, self.shares = looks, surface, steps, seed, shares
         self.step = 0
+        self.remembered = torch.zeros(REMEMBERED, LIKENESS)
         self.network, self.averaged = started(looks), started(looks)
         self.averaged.load_state_dict(self.network.state_dict())
         learning = [p for p in self.network.parameters() if p.requires_grad]
@@ -333,14 +389,22 @@ class Trainer:
         starts = np.flatnonzero(np.r_[True, np.diff(looks.person[order]) != 0])
         self.people = [group for group in np.split(order, starts[1:]) if len(group) > 1]
 
-    def batch(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Spoiled windows, directions and truth of pairs of looks."""
+    def start_from(self, path: Path) -> None:
+        """Begins with weights that were kept, where they fit."""
+        known = {name: values.float() for name, values in load_file(path).items()}
+        for network in (self.network, self.averaged):
+            network.load_state_dict(known, strict=False)
+
+    def batch(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Spoiled windows, directions and truth of pairs of looks, and which pairs show two scenes."""
         chosen = rng.choice(len(self.people), PEOPLE, replace=False)
         rows = np.concatenate([rng.choice(self.people[k], 2, replace=False) for k in chosen])
         shown = planes(np.stack([spoiled(self.looks.windows[row], rng) for row in rows]))
         directions = self.network.directions(torch.from_numpy(self.looks.aligned[rows]))
         noise = torch.from_numpy(rng.standard_normal(directions.shape, np.float32))
-        return shown, directions + JITTER * noise, torch.from_numpy(self.looks.truth[rows])
+        scene = self.looks.scene[rows].reshape(-1, 2)
+        elsewhere = torch.from_numpy(scene[:, 0] != scene[:, 1])
+        return shown, directions + JITTER * noise, torch.from_numpy(self.looks.truth[rows]), elsewhere
 
     def advance(self) -> dict[str, float]:
         """One step; its terms."""
@@ -348,14 +412,16 @@ class Trainer:
         torch.manual_seed(self.seed * 1_000_003 + self.step)
         for group in self.optimiser.param_groups:
             share = self.step / self.steps
-            group["lr"] = RATE * min(1, (self.step + 1) / 200) * (0.5 + 0.5 * math.cos(math.pi * share)) + 1e-6
-        shown, directions, truth = self.batch(rng)
+            group["lr"] = self.rate * min(1, (self.step + 1) / 200) * (0.5 + 0.5 * math.cos(math.pi * share)) + 1e-6
+        shown, directions, truth, elsewhere = self.batch(rng)
         self.network.train()
         with torch.autocast("cpu", torch.bfloat16):
             seen = self.network.trunk(shown.contiguous(memory_format=torch.channels_last))
-        told, doubt = self.network.answer(seen.flatten(1).float(), directions)
-        told, doubt, truth = (values.reshape(PEOPLE, 2, -1) for values in (told, doubt, truth))
+        answers = self.network.answer(seen.flatten(1).float(), directions)
+        told, doubt, likeness, truth = (values.reshape(PEOPLE, 2, -1) for values in (*answers, truth))
         terms = losses(told, doubt, truth, self.shape)
+        terms["likeness"] = unlike_others(likeness, elsewhere, self.remembered)
+        self.remembered = torch.cat([answers[2].detach(), self.remembered])[:REMEMBERED]
         loss = torch.stack([self.shares[name] * term for name, term in terms.items()]).sum()
         self.optimiser.zero_grad()
         loss.backward()
@@ -378,7 +444,7 @@ class Trainer:
         """All that is needed to go on."""
         half = path.with_suffix(".part")
         state = {name: getattr(self, name).state_dict() for name in ("network", "averaged", "optimiser")}
-        torch.save(state | {"step": self.step}, half)
+        torch.save(state | {"step": self.step, "remembered": self.remembered}, half)
         half.replace(path)
 
     def load(self, path: Path) -> None:
@@ -387,7 +453,7 @@ class Trainer:
         for name in ("network", "averaged", "optimiser"):
             getattr(self, name).load_state_dict(state[name])
         self.optimiser.param_groups[0]["weight_decay"] = DECAY
-        self.step = state["step"]
+        self.step, self.remembered = state["step"], state["remembered"]
 
     def encoder(self) -> PixelEncoder:
         """What was learned so far."""
@@ -397,18 +463,70 @@ class Trainer:
 # ---- judging ---------------------------------------------------------------------------------------------------------
 
 
-def asked(encoder: PixelEncoder, looks: Looks, at_once: int = 64) -> Float[np.ndarray, "look output"]:
+@dataclass(frozen=True)
+class Answers:
+    """What the encoder tells of many looks."""
+
+    told: Float[np.ndarray, "look output"]
+    doubt: Float[np.ndarray, "look part=4"]
+    """Logarithms."""
+    likeness: Float[np.ndarray, "look likeness=64"]
+
+
+def asked(encoder: PixelEncoder, looks: Looks, at_once: int = 64) -> Answers:
     """What the encoder tells of clean windows."""
     margin = (KEPT_PX - WINDOW_PX) // 2
     inner = looks.windows[:, margin : margin + WINDOW_PX, margin : margin + WINDOW_PX]
     parts = range(0, len(inner), at_once)
-    return np.concatenate([encoder.numbers(inner[k : k + at_once], looks.aligned[k : k + at_once])[0] for k in parts])
+    found = [encoder.numbers(inner[k : k + at_once], looks.aligned[k : k + at_once]) for k in parts]
+    return Answers(*(np.concatenate(column) for column in zip(*found, strict=True)))
+
+
+def both_ways(encoder: PixelEncoder, answers: Answers, looks: Looks) -> tuple[Answers, Looks]:
+    """What is told of looks and of their mirror images together, as the encoder does at run time; of looks whose mirror
+    image was seen as well."""
+    rows = np.flatnonzero((looks.scene[:-1] % 2 == 0) & (looks.scene[1:] == looks.scene[:-1] + 1))
+    one, other = (Answers(a.told[k], a.doubt[k], a.likeness[k]) for a in (answers,) for k in (rows, rows + 1))
+    swapped = other.told.copy()
+    for name, matrix in zip(("identity", "expression"), encoder.mirrors, strict=True):
+        swapped[:, OUTPUTS[name]] = other.told[:, OUTPUTS[name]] @ matrix
+    swapped[:, OUTPUTS["turn"]] *= -MIRROR
+    swapped[:, OUTPUTS["gaze"]] *= MIRROR[:2]
+    likeness = one.likeness + other.likeness
+    likeness /= np.linalg.norm(likeness, axis=1, keepdims=True)
+    doubt = np.log((np.exp(one.doubt) + np.exp(other.doubt)) / 2)
+    return Answers((one.told + swapped) / 2, doubt, likeness), looks[rows]
+
+
+def recognition(likeness: Float[np.ndarray, "look likeness=64"], looks: Looks) -> dict[str, float]:
+    """Do looks at one person in two scenes lie nearer than looks at two people? Mirror images are left out."""
+    rows = looks.scene % 2 == 0
+    cosine, person, scene = likeness[rows] @ likeness[rows].T, looks.person[rows], looks.scene[rows]
+    same, elsewhere = person[:, None] == person[None], scene[:, None] != scene[None]
+    other_look = ~np.eye(len(same), dtype=bool)
+    own, across, others = (cosine[pairs] for pairs in (same & ~elsewhere & other_look, same & elsewhere, ~same))
+    found = {"likeness_drift": float((1 - own.mean()) / (1 - others.mean()))}
+    if len(across):
+        found |= {
+            "likeness_drift_elsewhere": float((1 - across.mean()) / (1 - others.mean())),
+            "likeness_equal_error": equal_error(across, others),
+        }
+    return found
+
+
+def equal_error(same: Float[np.ndarray, " a"], other: Float[np.ndarray, " b"]) -> float:
+    """The share of pairs told wrongly where as many of either kind are."""
+    bars = np.quantile(same, np.linspace(0, 1, 1001))
+    missed = np.linspace(0, 1, 1001)
+    mistaken = 1 - np.searchsorted(np.sort(other), bars) / len(other)
+    k = int(np.abs(missed - mistaken).argmin())
+    return float((missed[k] + mistaken[k]) / 2)
 
 
 def figures(told: np.ndarray, looks: Looks, surface: Surface) -> dict[str, float]:
-    """What held-out people show: who, and what changes from a person's first look to the others."""
+    """What held-out people show: who, and what changes from the first look in a scene to the others."""
     who = told[:, OUTPUTS["identity"]]
-    _, first, number = np.unique(looks.person, return_index=True, return_inverse=True)
+    _, first, number = np.unique(looks.scene, return_index=True, return_inverse=True)
     again = np.flatnonzero(first[number] != np.arange(len(number)))
     shape = measure(surface).numpy()[:IDENTITY, :IDENTITY]
     root = np.linalg.cholesky(shape + 1e-6 * np.eye(IDENTITY))
@@ -433,18 +551,26 @@ def figures(told: np.ndarray, looks: Looks, surface: Surface) -> dict[str, float
     return found | {f"{name}_correlation": float(np.corrcoef(shown[name], was[name])[0, 1]) for name in shown}
 
 
-def calibrate(encoder: PixelEncoder, told: np.ndarray, looks: Looks) -> None:
-    """Tells the encoder how it errs, as seen on people kept out of its training: in one look, and from a person's first
-    look to the others."""
-    _, first, number = np.unique(looks.person, return_index=True, return_inverse=True)
+def judged(encoder: PixelEncoder, held: Looks) -> dict[str, float]:
+    """All figures of held-out people, by looks and their mirror images together."""
+    answers, held = both_ways(encoder, asked(encoder, held), held)
+    return figures(answers.told, held, encoder.surface) | recognition(answers.likeness, held)
+
+
+def calibrate(encoder: PixelEncoder, answers: Answers, looks: Looks) -> None:
+    """Tells the encoder how it errs, as seen on people kept out of its training: in one look, and from the first
+    look in a scene to the others."""
+    _, first, number = np.unique(looks.scene, return_index=True, return_inverse=True)
     again = np.flatnonzero(first[number] != np.arange(len(number)))
     before = first[number[again]]
-    off = told - looks.truth
+    told, off = answers.told, answers.told - looks.truth
     shown, true = (Rotation.from_rotvec(values[:, OUTPUTS["turn"]]) for values in (told, looks.truth))
     turns = (shown[again] * shown[before].inv()) * (true[again] * true[before].inv()).inv()
     changed = (off[again] - off[before])[:, IDENTITY:]
     changed = np.concatenate([turns.as_rotvec(), changed[:, :EXPRESSION], changed[:, -GAZE:]], 1)
     network = encoder.network
+    with torch.no_grad():  # a doubt of 1 is the usual one
+        network.doubt.bias -= torch.tensor(np.log(np.exp(2 * answers.doubt).mean(0)) / 2)
     for buffer, errors in ((network.look_covariance, off), (network.change_covariance, changed)):
         covariance = errors.T @ errors / len(errors)
         buffer.copy_(torch.tensor((1 - ALONE) * covariance + ALONE * np.diag(np.diag(covariance))))
@@ -470,7 +596,7 @@ def learn(trainer: Trainer, held: Looks, out: Path, minutes: float) -> None:
             if trainer.step % EVERY == 0:
                 mean = {name: float(np.mean([terms[name] for terms in recent[-EVERY:]])) for name in recent[0]}
                 bar.set_postfix({name: f"{value:.2f}" for name, value in mean.items()})
-                line = {"step": trainer.step} | mean | figures(asked(trainer.encoder(), held), held, trainer.surface)
+                line = {"step": trainer.step} | mean | judged(trainer.encoder(), held)
                 with (out / "log.jsonl").open("a") as log:
                     log.write(json.dumps(line) + "\n")
                 trainer.save(out / "state.pt")
@@ -491,6 +617,8 @@ def main() -> None:
     options.add_argument("--steps", type=int, default=12000)
     options.add_argument("--minutes", type=float, default=1e9, help="stop after so long, to go on another time")
     options.add_argument("--seed", type=int, default=0)
+    options.add_argument("--rate", type=float, default=RATE, help="the highest rate of learning")
+    options.add_argument("--start", type=Path, help="weights to begin with, instead of what landmarks alone tell")
     options.add_argument("--look-only", action="store_true", help="look at the pictures and leave it at that")
     chosen = options.parse_args()
     torch.set_num_threads(1)
@@ -503,16 +631,17 @@ def main() -> None:
         return
     looks = gathered([caches[folder] for folder in chosen.train], surface)
     held = gathered([caches[folder] for folder in chosen.held], surface)
-    trainer = Trainer(looks, surface, chosen.steps, chosen.seed, SHARES)
+    trainer = Trainer(looks, surface, chosen.steps, chosen.seed, SHARES, chosen.rate)
+    if chosen.start:
+        trainer.start_from(chosen.start)
     if (chosen.out / "state.pt").exists():
         trainer.load(chosen.out / "state.pt")
     learn(trainer, held, chosen.out, chosen.minutes)
     encoder = trainer.encoder()
-    told = asked(encoder, held)
-    calibrate(encoder, told, held)
+    calibrate(encoder, *both_ways(encoder, asked(encoder, held), held))
     keep(encoder, chosen.weights)
     report = {"looks": len(looks.person), "people": len(trainer.people), "steps": trainer.step}
-    print(json.dumps(report | figures(told, held, surface), indent=1))
+    print(json.dumps(report | judged(encoder, held), indent=1))
 
 
 if __name__ == "__main__":
