@@ -7,9 +7,9 @@ import torch
 
 from vasa_core.controls import Controls
 from vasa_core.geometry import CAMERA_DISTANCE_CM
-from vasa_core.latents import MOTION
+from vasa_core.latents import MOTION, POSE
 from vasa_core.motion import LIPS, MotionConfig, MotionTransformer
-from vasa_core.stream import Pace, generate_motion, motion_windows
+from vasa_core.stream import SHIFT_NOISE, TURN_DRIFT, TURN_NOISE, Pace, generate_motion, motion_windows
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +117,19 @@ def test_lips_take_nothing_from_the_dice_where_nothing_else_does(model, monkeypa
     generate_motion(features, FAST, model, seeded())
     model.lips.zero_()
     assert seen and all((noise @ lips).abs().max() < 1e-5 and noise.std() > 0.7 for noise in seen)
+
+
+@pytest.mark.parametrize(("gaze", "drift"), [((0.0, 0.0), TURN_DRIFT), ((0.2, 0.0), TURN_NOISE)])
+def test_of_the_noise_of_turns_its_mean_counts_more_unless_it_has_an_aim(model, monkeypatch, gaze, drift) -> None:
+    features, seen = torch.randn(20, 5), []
+    stilled = MotionTransformer.lips_stilled
+    monkeypatch.setattr(MotionTransformer, "lips_stilled", lambda *args: seen.append(args[1]) or stilled(*args))
+    generate_motion(features, Controls(steps=3, gaze=gaze), model, seeded())
+    noise, drawn = seen[0], torch.randn(seen[0].shape, generator=seeded())
+    assert torch.allclose(noise[..., :3].mean(1), drift * drawn[..., :3].mean(1), atol=1e-6)
+    assert torch.allclose(noise[..., :3].std(1), TURN_NOISE * drawn[..., :3].std(1), atol=1e-6)
+    assert torch.equal(noise[..., 3:POSE], SHIFT_NOISE * drawn[..., 3:POSE])
+    assert torch.equal(noise[..., POSE:], drawn[..., POSE:])
 
 
 def test_the_same_seed_replays_and_another_differs(model) -> None:
