@@ -194,7 +194,7 @@ def ten_steps(
     kept = [holds(loss) for loss in lost.values()]
     figure = Figure(name="ten_over_fifty_steps", ours=point(float(np.mean(kept))), low=1.0, bar="1",
                     what=f"all figures here are made in {Controls().steps} steps, the default, and reach their bars "
-                         f"so or not at all; beside {MANY}, the share of figures that these keep: a loss up to a tenth, "
+                         f"so or not at all; beside {MANY}, share of figures that these keep: a loss up to a tenth, "
                          "or none that clips can tell")  # fmt: skip
     table = [[rows[0][k], rows[1][k], loss.value, loss.low, loss.high] for k, loss in lost.items()]
     return Findings(figures=[figure], curves={"ten_over_fifty": table})
