@@ -115,8 +115,9 @@ def test_likenesses_of_two_scenes_count_and_mirror_images_do_not():
     likeness[2:4, :3] = (0.8, 0.0, 0.6)  # the first one looks a little different elsewhere
     looks = Looks(np.zeros((12, 1, 1, 3), np.uint8), np.zeros((12, 1)), np.zeros((12, 1)), person, scene)
     found = recognition(likeness, looks)
-    assert found["likeness_drift"] == pytest.approx(0, abs=1e-6)
-    assert found["likeness_drift_elsewhere"] == pytest.approx(0.1) and found["likeness_equal_error"] < 0.01
+    assert found["drift"] == pytest.approx(0, abs=1e-6) and found["equal_error"] < 0.01
+    far = np.sqrt(0.4) / 2  # one of two people by sqrt(2 - 2 * 0.8), the other not at all
+    assert found["drift_elsewhere"] == pytest.approx(far / np.sqrt(2)) and found["equal_error_elsewhere"] < 0.01
 
 
 def test_scenes_of_one_identity_show_one_person(surface, tmp_path):

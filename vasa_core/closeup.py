@@ -48,7 +48,7 @@ LEAST_OPEN = 0.6
 FARTHEST_CM = 0.75
 """How far an iris is looked for from where it is in the portrait."""
 
-LANDMARKS_AGREE = 25.0
+LANDMARKS_AGREE = 15.0
 """Landmarks err together, so against the pixel encoder they weigh this many times less than their number says."""
 
 TURN_DOUBTED = 6.0

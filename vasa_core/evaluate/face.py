@@ -397,24 +397,23 @@ def _edit_figures(notes: Notes, kind: str) -> Iterable[Figure]:
 
 def _identity_figures(notes: Notes, kind: str) -> Iterable[Figure]:
     end = "" if kind == HELD_OUT else "_portraits"
-    people = list(combinations(notes[f"likeness {kind}"], 2))
-    between = float(np.mean([unlikeness(a, b) for a, b in people])) if people else math.nan
-    yield Figure(
-        name=f"identity_drift_ratio{end}",
-        value=_mean(notes, f"unlike {kind}") / between,
-        bar=0.15,
-        floor=_mean(notes, "unlike, floor") / between if not end else None,
-        meaning="is it still the same person? 1 less the cosine of the likenesses of portrait and frame, in twelve "
-        "poses and expressions, mean, over the same between people (this judge's own errors: MODEL_CARD.md)",
-    )
     codes = list(combinations(notes[f"code {kind}"], 2))
     between = float(np.mean([np.linalg.norm(a - b) for a, b in codes])) if codes else math.nan
     yield Figure(
-        name=f"identity_shape_drift_ratio{end}",
+        name=f"identity_drift_ratio{end}",
         value=_mean(notes, f"drift {kind}") / between,
+        bar=0.15,
         floor=_mean(notes, "drift, floor") / between if not end else None,
-        meaning="by the shape of the head alone: identity code seen there from the portrait's, mean, over the mean "
+        meaning="identity code seen in twelve poses and expressions from the portrait's, mean, over the mean "
         "distance between people",
+    )
+    people = list(combinations(notes[f"likeness {kind}"], 2))
+    between = float(np.mean([unlikeness(a, b) for a, b in people])) if people else math.nan
+    yield Figure(
+        name=f"identity_likeness_drift_ratio{end}",
+        value=_mean(notes, f"unlike {kind}") / between,
+        floor=_mean(notes, "unlike, floor") / between if not end else None,
+        meaning="the same by the likeness, which knows colours and hair as well (its own errors: MODEL_CARD.md)",
     )
 
 

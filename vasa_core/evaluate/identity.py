@@ -1,9 +1,8 @@
-"""Who is seen: how unlike its portrait's person a frame is, and by what change of the identity code.
+"""Who is seen: the change of identity code that a frame of a known portrait suggests, pose and expression left free.
 
-The likeness (`pixel_codes`) answers the viewer's question, whether it is still the same person. The identity code tells
-of shape alone: one step of the same least squares as `following`, at the motion that the second look found, but with
-the identity code free as well, takes what neither pose nor expression explains of where the skin is seen. Its prior is
-the encoder's.
+One step of the same least squares as `following`, at the motion that the second look found, but with the identity code
+free as well: what neither pose nor expression explains of where the skin is seen. Its prior is the encoder's. Beside
+it, how unlike the portrait's person a frame looks by the encoder's likeness.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ PRIOR = 4.0
 
 
 def unlikeness(one: Float[np.ndarray, " likeness=64"], other: Float[np.ndarray, " likeness=64"]) -> float:
-    """1 less the cosine of two likenesses: 0 for the same look, near 1 for two people."""
-    return float(1 - one @ other)
+    """The distance of two likenesses: 0 for the same look."""
+    return float(np.linalg.norm(one - other))
 
 
 def identity_change(

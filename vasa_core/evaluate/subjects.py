@@ -112,7 +112,7 @@ class Look:
     identity_change: Float[np.ndarray, " identity=80"]
     """How the identity code seems to differ from the portrait's."""
     unlikeness: float
-    """How little it looks like the portrait's person: 1 less the cosine of the likenesses."""
+    """How far its likeness is from the portrait's."""
 
 
 @dataclass(frozen=True, kw_only=True)

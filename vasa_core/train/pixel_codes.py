@@ -498,19 +498,19 @@ def both_ways(encoder: PixelEncoder, answers: Answers, looks: Looks) -> tuple[An
     return Answers((one.told + swapped) / 2, doubt, likeness), looks[rows]
 
 
-def recognition(likeness: Float[np.ndarray, "look likeness=64"], looks: Looks) -> dict[str, float]:
-    """Do looks at one person in two scenes lie nearer than looks at two people? Mirror images are left out."""
+def recognition(codes: Float[np.ndarray, "look code"], looks: Looks) -> dict[str, float]:
+    """Do looks at one person, in one scene and in two, lie nearer than looks at two people? Without mirror images."""
     rows = looks.scene % 2 == 0
-    cosine, person, scene = likeness[rows] @ likeness[rows].T, looks.person[rows], looks.scene[rows]
+    codes, person, scene = codes[rows], looks.person[rows], looks.scene[rows]
+    apart = np.stack([np.linalg.norm(codes - code, axis=1) for code in codes])
     same, elsewhere = person[:, None] == person[None], scene[:, None] != scene[None]
-    other_look = ~np.eye(len(same), dtype=bool)
-    own, across, others = (cosine[pairs] for pairs in (same & ~elsewhere & other_look, same & elsewhere, ~same))
-    found = {"likeness_drift": float((1 - own.mean()) / (1 - others.mean()))}
-    if len(across):
-        found |= {
-            "likeness_drift_elsewhere": float((1 - across.mean()) / (1 - others.mean())),
-            "likeness_equal_error": equal_error(across, others),
-        }
+    others = apart[~same]
+    pairs = {"": same & ~elsewhere & ~np.eye(len(same), dtype=bool), "_elsewhere": same & elsewhere}
+    found = {}
+    for where, chosen in pairs.items():
+        if chosen.any():
+            found[f"drift{where}"] = float(apart[chosen].mean() / others.mean())
+            found[f"equal_error{where}"] = equal_error(-apart[chosen], -others)
     return found
 
 
@@ -554,7 +554,13 @@ def figures(told: np.ndarray, looks: Looks, surface: Surface) -> dict[str, float
 def judged(encoder: PixelEncoder, held: Looks) -> dict[str, float]:
     """All figures of held-out people, by looks and their mirror images together."""
     answers, held = both_ways(encoder, asked(encoder, held), held)
-    return figures(answers.told, held, encoder.surface) | recognition(answers.likeness, held)
+    judges = {"identity": answers.told[:, OUTPUTS["identity"]], "likeness": answers.likeness}
+    told_apart = {
+        f"{name}_{figure}": value
+        for name, codes in judges.items()
+        for figure, value in recognition(codes, held).items()
+    }
+    return figures(answers.told, held, encoder.surface) | told_apart
 
 
 def calibrate(encoder: PixelEncoder, answers: Answers, looks: Looks) -> None:
