@@ -34,6 +34,10 @@ BORDER_SHARE = 0.07
 RIM_REACH_SHARE = 0.12
 """Share of the face's width over which the sheet passes from the face's own depth to that of neck, ears and hair."""
 
+RELIEF_REACH_SHARE = 0.2
+"""Share of the face's width over which the relief's word on depth becomes whole: a fringe lies on the forehead, and
+strands that turned with the one and not with the other would kink."""
+
 COLOURS = (4, 24, 48, 48)
 """Colour volume: channel (red, green, blue, confidence), depth, height, width."""
 
@@ -239,11 +243,12 @@ def _sheet(
     """Camera-space points, head weights and body weights of the grid that carries everything but the face."""
     depth, weight, _ = body_maps(codes, canonical, surface, ("shell", "face"))
     face_depth, face_weight, on_face = body_maps(codes, canonical, surface, ("face",))
-    if relief is not None:
-        depth, weight = relieved(relief, crop, matte, depth, weight, on_face)
     # next to the face the sheet takes its depth and weight from the face's rim, so neither tears nor doubles there
     away = cv2.distanceTransform((~on_face).astype(np.uint8), cv2.DIST_L2, 5)
     width = np.ptp(np.where(on_face.any(0))[0])
+    if relief is not None:
+        deeper, weight = relieved(relief, crop, matte, depth, weight, on_face)
+        depth = depth + _smoothstep(away / (RELIEF_REACH_SHARE * width)) * (deeper - depth)
     own = _smoothstep(away / (RIM_REACH_SHARE * width))
     depth, weight = depth * own + face_depth * (1 - own), weight * own + face_weight * (1 - own)
     lines = np.linspace(0, CROP_PX - 1, SHEET_CELLS + 1).astype(np.float32)

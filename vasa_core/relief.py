@@ -26,6 +26,9 @@ WIDTHS = (24, 40, 64, 96)
 """Channels at 64, 32, 16 and 8 pixels."""
 
 PLANES = 9
+SOFT_PX = 6.0
+"""Its word is softened by this, in pixels of the crop, or strands of hair would waver."""
+
 DEPTH_CM = 6.0
 """Depths are told, and their changes said, in this unit."""
 
@@ -93,7 +96,8 @@ def relieved(
     planes = torch.from_numpy(planes_of(*(shrunk(values) for values in maps)))
     with torch.inference_mode():
         change = network(planes[None])[0].numpy()
-    deeper, firmer = (cv2.resize(plane, depth.shape, interpolation=cv2.INTER_CUBIC) for plane in change)
+    enlarged = (cv2.resize(plane, depth.shape, interpolation=cv2.INTER_CUBIC) for plane in change)
+    deeper, firmer = (cv2.GaussianBlur(plane, (0, 0), SOFT_PX) for plane in enlarged)
     return depth + deeper, np.clip(weight + firmer, 0, 1)
 
 
