@@ -9,7 +9,17 @@ from vasa_core.controls import Controls
 from vasa_core.geometry import CAMERA_DISTANCE_CM
 from vasa_core.latents import MOTION, POSE
 from vasa_core.motion import LIPS, MotionConfig, MotionTransformer
-from vasa_core.stream import SHIFT_NOISE, TURN_DRIFT, TURN_NOISE, Pace, generate_motion, motion_windows
+from vasa_core.stream import (
+    LIVE,
+    SHIFT_NOISE,
+    TURN_DRIFT,
+    TURN_NOISE,
+    WHOLE,
+    Pace,
+    generate_motion,
+    motion_windows,
+    to_the_voice,
+)
 
 
 @pytest.fixture(scope="module")
@@ -179,3 +189,10 @@ def test_guidance_changes_the_motion(model) -> None:
     plain = generate_motion(features, Controls(guidance_audio=0, guidance_gaze=0, **wish), model, seeded()).packed()
     for more in ({"guidance_audio": 1.0, "guidance_gaze": 0}, {"guidance_audio": 0, "guidance_gaze": 1.0}):
         assert not torch.allclose(plain, generate_motion(features, Controls(**more, **wish), model, seeded()).packed())
+
+
+def test_the_sound_leads_heads_less_strictly_where_windows_are_short() -> None:
+    """Half as strictly live as with all of the sound; lips and eyes alike."""
+    whole, live = (to_the_voice(0.5, pace.strictest_head) for pace in (WHOLE, LIVE))
+    assert torch.allclose(live[:POSE], whole[:POSE] / 2) and torch.equal(live[POSE:], whole[POSE:])
+    assert torch.equal(to_the_voice(0.1, LIVE.strictest_head), to_the_voice(0.1))  # nothing is led more than asked

@@ -25,6 +25,12 @@ from vasa_core.swift import Swift, one_thread
 LOOKAHEAD = 8
 """Frames (0.32 s) heard beyond those emitted: lips and jaw prepare 120 to 200 ms before the voice."""
 
+TO_THE_VOICE, STRICTEST_HEAD, STRICTEST_EYES = 10.0, 5.0, 2.5
+"""How many times as strictly as lips the head and the eyes are guided by the sound, and how strictly at most.
+
+At a strength that opens the mouth as wide as people do, heads would keep to the voice a quarter less than in the
+performances they learned from, and move as evenly as nobody does. Eyes led as strictly would leave their aim."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pace:
@@ -35,6 +41,8 @@ class Pace:
     lookahead: int = LOOKAHEAD
     imagined: int = 0
     """Frames denoised beyond those heard, so that what is made has somewhere to go."""
+    strictest_head: float = STRICTEST_HEAD
+    """How strictly the sound leads the head at most."""
 
     def __post_init__(self) -> None:
         if (self.hop is not None and self.hop < 1) or self.lookahead < 1 or self.imagined < 0:
@@ -52,18 +60,12 @@ class Pace:
 WHOLE = Pace()
 """For sound that is all there: the longest windows, the fewest passes."""
 
-LIVE = Pace(hop=8, lookahead=4, imagined=8)
-"""For a voice that is still speaking: motion follows 0.5 s behind the features."""
+LIVE = Pace(hop=8, lookahead=4, imagined=8, strictest_head=2.5)
+"""For a voice that is still speaking: motion follows 0.5 s behind the features. So short a window hears little of a
+sentence: led as strictly as in long ones, heads are thrown about twice as fast as people's (0.76 degrees a frame)."""
 
 HEAD_SHARE = (0.30, 0.40)
 """Pitch and yaw: how much of the main gaze the head takes over from the eyes (as in the performances trained on)."""
-
-
-TO_THE_VOICE, STRICTEST_HEAD, STRICTEST_EYES = 10.0, 5.0, 2.5
-"""How many times as strictly as lips the head and the eyes are guided by the sound, and how strictly at most.
-
-At a strength that opens the mouth as wide as people do, heads would keep to the voice a quarter less than in the
-performances they learned from, and move as evenly as nobody does. Eyes led as strictly would leave their aim."""
 
 TURNS = 3
 """Of a head's pose the first three are its turns, the others where it is."""
@@ -127,7 +129,7 @@ def motion_windows(
         wishes = [curve((start + i + 0.5) / FRAME_RATE_HZ) for i in range(length)]
         conditions = _conditions(audio, past_audio, past_motion, wishes)
         with one_thread():
-            window = _denoised_window(swift, conditions, wishes[0], ahead, weight, generator)
+            window = _denoised_window(swift, conditions, wishes[0], ahead, weight, generator, pace.strictest_head)
         made, ahead = window[:, :frames], window[:, frames : frames + lookahead]
         weight = join_weight(length, lookahead).expand(-1, MOTION)
         past_motion = torch.cat([past_motion, made], dim=1)[:, -config.past :]
@@ -173,10 +175,10 @@ def join_weight(window: int, lookahead: int) -> Float[Tensor, "window 1"]:
     return (1 - place * place * (3 - 2 * place))[:, None]
 
 
-def to_the_voice(guidance_audio: float) -> Float[Tensor, " motion=56"]:
+def to_the_voice(guidance_audio: float, strictest_head: float = STRICTEST_HEAD) -> Float[Tensor, " motion=56"]:
     """Lambda of the sound for each number of the motion: lips as asked, head and eyes more strictly."""
     strict = torch.full((MOTION,), float(guidance_audio))
-    for place, most in ((slice(POSE), STRICTEST_HEAD), (slice(-GAZE, None), STRICTEST_EYES)):
+    for place, most in ((slice(POSE), strictest_head), (slice(-GAZE, None), STRICTEST_EYES)):
         strict[place] = min(TO_THE_VOICE * guidance_audio, max(most, guidance_audio))
     return strict
 
@@ -188,6 +190,7 @@ def _denoised_window(
     ahead: Float[Tensor, "1 ahead motion=56"],
     weight: Float[Tensor, "window motion=56"],
     generator: torch.Generator,
+    strictest_head: float,
 ) -> Float[Tensor, "1 window motion=56"]:
     """One sample of the window, guided and joined to the one before, in rad and cm; z from the distance asked for."""
     window = conditions.audio.shape[1]
@@ -198,7 +201,10 @@ def _denoised_window(
     noise[..., TURNS:POSE] *= SHIFT_NOISE
     noise = swift.model.lips_stilled(noise, LIPS_NOISE)
     # straight ahead needs no leading: only who asks for a direction pays for the third pass
-    guidance = {"audio": to_the_voice(wish.guidance_audio), "gaze": wish.guidance_gaze if aimed else 0.0}
+    guidance = {
+        "audio": to_the_voice(wish.guidance_audio, strictest_head),
+        "gaze": wish.guidance_gaze if aimed else 0.0,
+    }
     expected = torch.nn.functional.pad(swift.model.standardised(ahead), (0, 0, 0, window - ahead.shape[1]))
     denoiser = held(guided(swift.answering(conditions), guidance, {"gaze": GAZE_UNTIL}), expected, weight)
     return swift.model.restored(sample_deis(denoiser, noise, wish.steps))
