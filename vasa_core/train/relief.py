@@ -30,7 +30,7 @@ from vasa_core.errors import BadPortrait
 from vasa_core.landmarks import CROP_PX
 from vasa_core.pixel_codes import PixelEncoder, load_pixel_encoder
 from vasa_core.portrait import Portrait, body_maps, prepare
-from vasa_core.relief import SIDE_PX, Relief, planes_of, shrunk
+from vasa_core.relief import DEPTH_CM, SIDE_PX, Relief, planes_of, shrunk
 from vasa_core.surface import LANDMARKS, Surface, load_surface
 from vasa_core.train.face import plain, random_look
 from vasa_core.train.pairs import enlarged
@@ -71,8 +71,7 @@ def rows_of(group: Group, surface: Surface, encoder: PixelEncoder) -> Iterator[R
 
 def believed(portrait: Portrait, surface: Surface) -> Row:
     """The network's planes, as small as it takes them."""
-    canonical = surface.vertices(portrait.identity_code, portrait.facial_dynamics)
-    canonical[: len(portrait.residual)] += portrait.residual
+    canonical = as_pictured(portrait, surface)
     depth, weight, _ = body_maps(portrait, canonical, surface, ("shell", "face"))
     _, _, on_face = body_maps(portrait, canonical, surface, ("face",))
     return {
@@ -82,6 +81,13 @@ def believed(portrait: Portrait, surface: Surface) -> Row:
         "weight": shrunk(weight).astype(np.float16),
         "face": shrunk(on_face.astype(np.float32)).astype(np.float16),
     }
+
+
+def as_pictured(portrait: Portrait, surface: Surface) -> Float[np.ndarray, "vertex 3"]:
+    """The portrait's surface as its picture shows it, canonical (cm)."""
+    canonical = surface.vertices(portrait.identity_code, portrait.facial_dynamics)
+    canonical[: len(portrait.residual)] += portrait.residual
+    return canonical
 
 
 def truth(portrait: Portrait, surface: Surface, group: Group, frame: int) -> Row:
@@ -111,8 +117,7 @@ def truth(portrait: Portrait, surface: Surface, group: Group, frame: int) -> Row
 
 def own_depth(portrait: Portrait, surface: Surface, group: Group, frame: int, away: np.ndarray) -> np.ndarray:
     """Distances from the eye as depths of the portrait, whose face lies where the true one does."""
-    canonical = surface.vertices(portrait.identity_code, portrait.facial_dynamics)
-    canonical[: len(portrait.residual)] += portrait.residual
+    canonical = as_pictured(portrait, surface)
     ours = portrait.posed(canonical[:LANDMARKS])[:, 2]
     matrix = group.pixel_from_world[frame]
     true = group.landmarks_cm[frame][:LANDMARKS] @ matrix[2, :3] + matrix[2, 3]
@@ -205,7 +210,7 @@ def off(said: Tensor, planes: Tensor, truth: Tensor) -> tuple[Tensor, Tensor, Te
     """Errors of depth (cm) and head weight, and how much each pixel counts; the face is the surface's own."""
     outside = (1 - planes[:, 6]) / 2
     errors, counts = [], []
-    for k, before in enumerate((planes[:, 4] * 6.0, (planes[:, 5] + 1) / 2)):
+    for k, before in enumerate((planes[:, 4] * DEPTH_CM, (planes[:, 5] + 1) / 2)):
         known = torch.isfinite(truth[:, k])
         told = before + said[:, k]
         errors.append(torch.where(known, told - torch.nan_to_num(truth[:, k]), 0.0))
