@@ -1,4 +1,4 @@
-"""Where the face is: MediaPipe's 478 landmarks, the square crop around it, and the matte of person against background.
+"""Where the face is: MediaPipe's 478 landmarks, the square crop around it, and its word on where the person is.
 
 MediaPipe 0.10.21 carries its models in the package. Every way in which a picture cannot serve is a named refusal.
 """
@@ -168,14 +168,17 @@ def _at(picture: np.ndarray, points: np.ndarray) -> np.ndarray:
     return picture[y, x]
 
 
-def person_matte(crop: UInt8[np.ndarray, "512 512 3"]) -> Float[np.ndarray, "512 512"]:
-    """How much each pixel belongs to the person, 0 to 1, its edge following the picture's own edges."""
+def person_word(crop: UInt8[np.ndarray, "512 512 3"]) -> Float[np.ndarray, "512 512"]:
+    """MediaPipe's word on how likely each pixel belongs to the person, 0 to 1; soft, as it looks at 256 pixels."""
     import mediapipe as mp
 
     with mp.solutions.selfie_segmentation.SelfieSegmentation(model_selection=0) as segmenter:
-        coarse = segmenter.process(crop).segmentation_mask.astype(np.float32)
-    guide = crop.astype(np.float32) / 255
-    fine = cv2.ximgproc.guidedFilter(guide, coarse, 8, 1e-3)
+        return segmenter.process(crop).segmentation_mask.astype(np.float32)
+
+
+def edged(crop: UInt8[np.ndarray, "512 512 3"], word: Float[np.ndarray, "512 512"]) -> Float[np.ndarray, "512 512"]:
+    """The word as a matte whose edge follows the picture's own edges."""
+    fine = cv2.ximgproc.guidedFilter(crop.astype(np.float32) / 255, word, 8, 1e-3)
     return np.clip((fine - 0.15) / 0.7, 0, 1).astype(np.float32)
 
 

@@ -22,7 +22,8 @@ from safetensors.numpy import save_file
 from vasa_core.encoders import Expected, FaceCodes, encode_landmarks
 from vasa_core.errors import BadPortrait
 from vasa_core.geometry import Camera, empty_depth, rasterise, vertex_normals
-from vasa_core.landmarks import CROP_PX, FaceCrop, crop_face, person_matte
+from vasa_core.landmarks import CROP_PX, FaceCrop, crop_face
+from vasa_core.matting import Matting, matte_of
 from vasa_core.pixel_codes import PixelEncoder
 from vasa_core.relief import Relief, relieved
 from vasa_core.surface import LANDMARKS, LOWER_LIP, UPPER_LIP, Surface, between_landmarks
@@ -103,12 +104,14 @@ def prepare(
     surface: Surface,
     encoder: PixelEncoder | None = None,
     relief: Relief | None = None,
+    matting: Matting | None = None,
 ) -> Portrait:
     """The portrait of the one face in the picture; BadPortrait names what is in the way. The encoder tells what
-    landmarks do not: how deep the face is, and how far it nods; the relief, how hair, hats and necks stand out."""
+    landmarks do not: how deep the face is, and how far it nods; the relief, how hair, hats and necks stand out; the
+    matting, what is person and what background, better than MediaPipe alone."""
     face = crop_face(picture)
     expected = encoder.expected_face(encoder(face.crop, face.landmarks)) if encoder else None
-    return prepare_found(picture, face, person_matte(face.crop), surface, expected, relief)
+    return prepare_found(picture, face, matte_of(face, matting), surface, expected, relief)
 
 
 def prepare_found(

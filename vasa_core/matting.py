@@ -1,0 +1,180 @@
+"""The matte of person against background, learned: hair to the strand, and nothing that does not belong to the person.
+
+MediaPipe's word is soft, misses hair and takes a hedge beside a shoulder for the shoulder. A small network looks at the
+crop, at that word and at where the face is, and says the coverage at 128 pixels; one refinement, used twice, then
+doubles it to 256 and to 512 by the colours that lie on either side of the outline. It learned on rendered people, whose
+coverage is known (`train/matting.py`).
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from vasa_core.errors import MissingWeights
+from vasa_core.landmarks import CROP_PX, FaceCrop, edged, person_word
+
+SIDE_PX = 256
+"""The network looks at the crop at this size; the last refinement at the crop's own."""
+
+PLANES = 7
+WIDTHS = (24, 40, 64, 96, 112)
+"""Channels at 128, 64, 32, 16 and 8 pixels."""
+
+HINTS, REFINED = 6, 16
+"""Planes that the first look hands on to the refinement, and channels within it."""
+
+NEIGHBOURHOODS = (4, 8)
+"""Colours on either side are gathered from so coarse pixels, five by five of them."""
+
+SURE = 6.0
+"""The logit at which a refinement takes over a coverage of 0 or 1; what it says is added."""
+
+LEAST_CONTRAST = 0.02
+LEAST_COVER, REACH_PX = 0.12, 4
+"""What is covered at least so much hangs together across gaps of twice this many pixels."""
+
+
+class Matting(nn.Module):
+    """Crop, MediaPipe's word and the face in; coverage by the person out, at 128 and 256 pixels, or larger."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enter = nn.Sequential(nn.Conv2d(PLANES, WIDTHS[0], 5, 2, 2), nn.SiLU())
+        self.first = _convolved(WIDTHS[0], WIDTHS[0], 1)
+        self.down = nn.ModuleList(
+            [nn.Sequential(_convolved(a, b, 2), _convolved(b, b, 1)) for a, b in pairwise(WIDTHS)]
+        )
+        self.across = nn.ModuleList([nn.Conv2d(b, a, 1) for a, b in pairwise(WIDTHS)])
+        self.up = nn.ModuleList([_convolved(a, a, 1) for a in WIDTHS[:-1]])
+        self.said = nn.Conv2d(WIDTHS[0], 1 + HINTS, 3, 1, 1)
+        told = 4 + 2 * len(NEIGHBOURHOODS) + HINTS
+        self.refine = nn.Sequential(
+            nn.Conv2d(told, REFINED, 3, 1, 1), nn.SiLU(),
+            nn.Conv2d(REFINED, REFINED, 3, 1, 2, 2), nn.SiLU(),
+            nn.Conv2d(REFINED, REFINED, 3, 1, 1), nn.SiLU(),
+            nn.Conv2d(REFINED, 1, 3, 1, 1),
+        )  # fmt: skip
+        nn.init.zeros_(self.refine[-1].weight)
+        nn.init.zeros_(self.refine[-1].bias)
+
+    def forward(
+        self, planes: Float[Tensor, "look 7 256 256"]
+    ) -> tuple[Float[Tensor, "look 1 128 128"], Float[Tensor, "look hint 128 128"]]:
+        """The first look: coverage at half the size (logits), and hints for its refinement."""
+        levels = [self.first(self.enter(planes))]
+        for step in self.down:
+            levels.append(step(levels[-1]))
+        x = levels[-1]
+        for step, across, level in zip(self.up[::-1], self.across[::-1], levels[-2::-1], strict=True):
+            x = step(F.interpolate(across(x), scale_factor=2.0, mode="bilinear") + level)
+        said = self.said(x)
+        return said[:, :1], said[:, 1:]
+
+    def refined(
+        self,
+        picture: Float[Tensor, "look 3 size size"],
+        cover: Float[Tensor, "look 1 half half"],
+        hints: Float[Tensor, "look hint 128 128"],
+    ) -> Float[Tensor, "look 1 size size"]:
+        """Coverage (logits) at twice the size, by the picture (-1 to 1) at that size."""
+        size = picture.shape[-2:]
+        wide = F.interpolate(cover, size, mode="bilinear")
+        told = [picture, 2 * wide - 1, *sides(picture, wide), F.interpolate(hints, size, mode="bilinear")]
+        return SURE * (2 * wide - 1) + self.refine(torch.cat(told, 1))
+
+
+def _convolved(before: int, after: int, stride: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(before, after, 3, stride, 1), nn.GroupNorm(8, after), nn.SiLU())
+
+
+def sides(
+    picture: Float[Tensor, "look 3 size size"], cover: Float[Tensor, "look 1 size size"]
+) -> list[Float[Tensor, "look 1 size size"]]:
+    """How far each pixel's colour lies from the background's around it (0) towards the person's (1), and how much the
+    two differ: for each neighbourhood, both planes in turn."""
+    out = []
+    for coarse in NEIGHBOURHOODS:
+        person, behind = (_mean_colour(picture, weight**2, coarse) for weight in (cover, 1 - cover))
+        apart = person - behind
+        contrast = (apart**2).sum(1, keepdim=True)
+        share = ((picture - behind) * apart).sum(1, keepdim=True) / (contrast + LEAST_CONTRAST)
+        out += [share.clamp(-0.5, 1.5), contrast.clamp(max=1.0)]
+    return out
+
+
+def _mean_colour(picture: Tensor, weight: Tensor, coarse: int) -> Tensor:
+    """The weighted mean colour around each pixel."""
+    both = F.avg_pool2d(torch.cat([picture * weight, weight], 1), coarse)
+    both = F.avg_pool2d(both, 5, 1, 2, count_include_pad=False)
+    colour = both[:, :3] / (both[:, 3:] + 1e-3)
+    return F.interpolate(colour, picture.shape[-2:], mode="bilinear")
+
+
+def planes_of(
+    crop: Float[np.ndarray, "256 256 3"],
+    word: Float[np.ndarray, "256 256"],
+    face: Float[np.ndarray, "256 256"],
+) -> Float[np.ndarray, "plane=7 256 256"]:
+    """What the network is told: the crop (0 to 255), MediaPipe's word and the face (0 to 1), where each pixel is."""
+    y, x = np.mgrid[-1 : 1 : SIDE_PX * 1j, -1 : 1 : SIDE_PX * 1j]
+    colours = [crop[..., k] / 127.5 - 1 for k in range(3)]
+    return np.stack([*colours, 2 * word - 1, 2 * face - 1, x, y]).astype(np.float32)
+
+
+def face_within(landmarks: Float[np.ndarray, "478 2"], size: int) -> Float[np.ndarray, "size size"]:
+    """The landmarks' convex hull: 1 within, 0 outside; landmarks in pixels of that size."""
+    mask = np.zeros((size, size), np.float32)
+    cv2.fillConvexPoly(mask, cv2.convexHull(landmarks.astype(np.float32)).round().astype(np.int32), 1.0)
+    return mask
+
+
+def matte_of(face: FaceCrop, network: Matting | None = None) -> Float[np.ndarray, "512 512"]:
+    """How much of each pixel the person covers, 0 to 1; without a network, MediaPipe's word with its edges mended."""
+    word = person_word(face.crop)
+    matte = edged(face.crop, word) if network is None else covered(network, face, word)
+    return hanging_together(matte, face_within(face.landmarks, CROP_PX))
+
+
+def covered(network: Matting, face: FaceCrop, word: Float[np.ndarray, "512 512"]) -> Float[np.ndarray, "512 512"]:
+    """Coverage as the network says it."""
+    crop = torch.from_numpy(face.crop).permute(2, 0, 1)[None].float() / 127.5 - 1
+    small = (SIDE_PX, SIDE_PX)
+    crop_small, word_small = (cv2.resize(x, small, interpolation=cv2.INTER_AREA) for x in (face.crop, word))
+    within = face_within((face.landmarks + 0.5) * (SIDE_PX / CROP_PX) - 0.5, SIDE_PX)
+    planes = torch.from_numpy(planes_of(crop_small.astype(np.float32), word_small, within))[None]
+    with torch.inference_mode():
+        coarse, hints = network(planes)
+        half = torch.sigmoid(network.refined(planes[:, :3], torch.sigmoid(coarse), hints))
+        whole = torch.sigmoid(network.refined(crop, half, hints))
+    return np.clip((whole[0, 0].numpy() - 0.02) / 0.96, 0, 1)
+
+
+def hanging_together(
+    matte: Float[np.ndarray, "size size"], face: Float[np.ndarray, "size size"]
+) -> Float[np.ndarray, "size size"]:
+    """The matte without what does not hang together with the face."""
+    covers = (matte > LEAST_COVER).astype(np.uint8)
+    joined = cv2.dilate(np.maximum(covers, (face > 0).astype(np.uint8)), np.ones((2 * REACH_PX + 1,) * 2, np.uint8))
+    _, number = cv2.connectedComponents(joined, connectivity=8)
+    own = np.isin(number, np.unique(number[face > 0])).astype(np.float32)
+    return (matte * cv2.GaussianBlur(own, (0, 0), 1.0)).astype(np.float32)
+
+
+def load_matting(path: Path) -> Matting:
+    """The network in a weight file, or MissingWeights when the file is absent or made for other code."""
+    network = Matting()
+    try:
+        network.load_state_dict({name: values.float() for name, values in load_file(path).items()})
+    except (FileNotFoundError, SafetensorError, RuntimeError) as cause:
+        raise MissingWeights(f"{path} is not a matting network of ours: restore it from the repository.") from cause
+    return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
