@@ -17,7 +17,8 @@ MODULES = sorted(p for p in PACKAGE.glob("**/*.py") if "migrations" not in p.par
 ORDER = """
     errors clock latents assets ledger ahead cluster geometry
     pictures audio landmarks surface clay diffusion
-    footage encoders pixel_codes matting relief speech wav2vec controls options motion swift sampler resting blinks
+    footage encoders pixel_codes upper_face matting relief speech wav2vec controls options motion swift sampler
+    resting blinks
     portrait plates following contact eyes teeth mouth sight refinement blending eightbit mending attention trailing
     warping decoder origins device device.*
     closeup driving render stream device.measure
