@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vasa_core import assets
-from vasa_core.contact import Contact
+from vasa_core.contact import SEAM_SHARE, Contact
 from vasa_core.decoder import boundary_loops, corner_paths, opening
 from vasa_core.errors import MissingWeights
 from vasa_core.latents import DYNAMICS, IDENTITY
@@ -87,8 +87,22 @@ def test_a_full_blink_shuts_the_lids_of_any_eye(surface, contact):
     moved = rest + correct(
         surface.displacement(surface.dynamics_from_weights({"eyeBlink": 1.0}))[surface.parts["face"]]
     )
-    for uppers, lowers in zip(UPPER_LIDS, LOWER_LIDS, strict=True):
-        assert (moved[list(uppers), 1] <= moved[list(lowers), 1] + 1e-3).all()
+    for uppers, lowers, corners in zip(UPPER_LIDS, LOWER_LIDS, EYE_CORNERS, strict=True):
+        under = moved[[*lowers, *corners]]
+        under = under[np.argsort(under[:, 0])]
+        assert (moved[list(uppers), 1] <= np.interp(moved[list(uppers), 0], under[:, 0], under[:, 1]) - 0.02).all()
+
+
+def test_a_shut_lower_lid_draws_tight_between_the_corners(surface, contact):
+    correct, rest = contact
+    moved = rest + correct(
+        surface.displacement(surface.dynamics_from_weights({"eyeBlink": 1.0}))[surface.parts["face"]]
+    )
+    for lowers, corners in zip(LOWER_LIDS, EYE_CORNERS, strict=True):
+        ends = rest[sorted(corners, key=lambda corner: rest[corner, 0])]
+        line = np.interp(rest[list(lowers), 0], ends[:, 0], ends[:, 1])
+        hung = line - rest[list(lowers), 1]
+        np.testing.assert_allclose((line - moved[list(lowers), 1])[hung > 0], SEAM_SHARE * hung[hung > 0], atol=0.02)
 
 
 def test_lips_never_pass_through_each_other(surface, contact):

@@ -1,14 +1,16 @@
 """Lips that close and lids that shut: what a sum of basis shapes cannot promise, put right on each person's own face.
 
 The bases know one average opening; a portrait has its own. So lids follow the *share* of a full blink that the
-surface's own lids make, and lips that would pass through each other meet halfway. The corrections fade out over the
-skin around them.
+surface's own lids make and meet on a line that hangs less than the open lower lid, and lips that would pass through
+each other meet halfway. The corrections fade out over the skin around them.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from vasa_core.surface import (
     EYE_CORNERS,
@@ -29,7 +31,11 @@ WIDEST_LIDS = 1.35
 SHUT_SHARE = 0.22
 """Lids within this share of a full blink count as shut: generated blinks bottom out at 0.3 of open in the middle."""
 
-OVERLAP_SHARE = 0.20
+SEAM_SHARE = 0.7
+"""The lower lid of a shut eye hangs this share as far below the eye's corners as it does in the portrait: it rises and
+draws tight."""
+
+OVERLAP_SHARE = 0.15
 """A shut upper lid overlaps the lower one by this share of the opening: landmarks lie a little inside the lids'
 edges."""
 
@@ -40,6 +46,25 @@ LASH_SHARE = 0.85
 """The skin next to the lid's edge goes along with it, lashes unstretched; the fold above gives."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Lids:
+    """One eye's lids: vertices of the upper contour and of what is under it (lower contour and corners)."""
+
+    upper: Int[np.ndarray, " upper"]
+    under: Int[np.ndarray, " under"]
+    below: Float[np.ndarray, "upper under"]
+    """Weights of the points straight below the upper contour."""
+    opening: Float[np.ndarray, " upper"]
+    """How far the surface's own full blink brings each upper point down onto the lower contour (cm)."""
+    reach: Float[np.ndarray, "face upper"]
+    lashes: tuple[Int[np.ndarray, " vertex"], Int[np.ndarray, " vertex"], Int[np.ndarray, " vertex"]]
+    above: Float[np.ndarray, "under upper"]
+    """Weights of the points of the upper contour straight above what is under it."""
+    rise: Float[np.ndarray, " under"]
+    """How much farther up than the surface's own blink a shut eye's lower contour goes (cm)."""
+    lower_reach: Float[np.ndarray, "face under"]
+
+
 class Contact:
     """Corrections for one person: call with the rest vertices' displacement, get it back with lips and lids in
     contact."""
@@ -47,15 +72,8 @@ class Contact:
     def __init__(self, surface: Surface, rest: Float[np.ndarray, "face 3"]) -> None:
         """`rest` is the portrait's resting face in canonical coordinates."""
         self.rest = rest
-        blink = surface.displacement(surface.dynamics_from_weights({"eyeBlink": 1.0}))
-        self.lids = []
-        for uppers, lowers, corners in zip(UPPER_LIDS, LOWER_LIDS, EYE_CORNERS, strict=True):
-            upper, under = np.array(uppers), np.array([*lowers, *corners])
-            below = _below(rest, upper, under)
-            opening = np.maximum((below @ blink[under] - blink[upper])[:, 1], 0.06)
-            reach = _reach(rest, upper, LID_REACH_CM) * _side(rest, upper, np.array(lowers), above=True)
-            reach = _exact(surface, reach, upper, np.array(lowers))
-            self.lids.append((upper, under, below, opening, reach, _lashes(surface, upper)))
+        eyes = zip(UPPER_LIDS, LOWER_LIDS, EYE_CORNERS, strict=True)
+        self.lids = [_lids(surface, rest, np.array(upper), np.array(lower), corners) for upper, lower, corners in eyes]
         upper, lower = np.array(UPPER_LIP), np.array(LOWER_LIP)
         self.lips = upper, lower
         self.lip_gap = np.maximum(rest[upper, 1] - rest[lower, 1], 0)
@@ -69,16 +87,21 @@ class Contact:
     def __call__(self, displacement: Float[np.ndarray, "face 3"]) -> Float[np.ndarray, "face 3"]:
         """The displacement with shut lids shut and closed lips closed."""
         moved = displacement.copy()
-        for upper, under, below, opening, reach, (lash, edge, fold) in self.lids:
-            change = displacement[upper, 1] - below @ displacement[under, 1]
-            share = 1 + change / opening
+        for lids in self.lids:
+            below, under = lids.below, displacement[lids.under]
+            change = displacement[lids.upper, 1] - below @ under[:, 1]
+            share = 1 + change / lids.opening
             share = np.clip((share - SHUT_SHARE) / (1 - SHUT_SHARE), 0, WIDEST_LIDS)
             kept = np.where(share < 1, share * (1 + OVERLAP_SHARE) - OVERLAP_SHARE, share)
-            floor = below @ self.rest[under]
-            gap = self.rest[upper] - floor
-            wanted = below @ displacement[under] + floor + kept[:, None] * gap - self.rest[upper]
-            wanted[:, 2] += FORWARD_CM * np.clip(1 - share, 0, 1)
-            moved += reach @ (wanted - displacement[upper])
+            shut = np.clip(1 - share, 0, 1)
+            raised = np.zeros_like(under)
+            raised[:, 1] = lids.rise * (lids.above @ shut)
+            floor = below @ self.rest[lids.under]
+            gap = self.rest[lids.upper] - floor
+            wanted = below @ (under + raised) + floor + kept[:, None] * gap - self.rest[lids.upper]
+            wanted[:, 2] += FORWARD_CM * shut
+            moved += lids.reach @ (wanted - displacement[lids.upper]) + lids.lower_reach @ raised
+            lash, edge, fold = lids.lashes
             moved[lash] = LASH_SHARE * moved[edge] + (1 - LASH_SHARE) * moved[fold]
         upper, lower = self.lips
         overlap = np.minimum(self.lip_gap + displacement[upper, 1] - displacement[lower, 1], 0)
@@ -87,8 +110,33 @@ class Contact:
         return moved + self.upper_reach @ half - self.lower_reach @ half
 
 
+def _lids(surface: Surface, rest: np.ndarray, upper: np.ndarray, lower: np.ndarray, corners: tuple[int, int]) -> Lids:
+    """One eye's lids on this resting face."""
+    blink = surface.displacement(surface.dynamics_from_weights({"eyeBlink": 1.0}))
+    under = np.array([*lower, *corners])
+    below = _below(rest, upper, under)
+    reach = _reach(rest, upper, LID_REACH_CM) * _side(rest, upper, lower, above=True)
+    lower_reach = _reach(rest, lower, LID_REACH_CM) * _side(rest, upper, lower, above=False)
+    fixed = np.zeros((len(rest), len(corners)), np.float32)
+    line = np.interp(rest[under, 0], *rest[list(corners)][np.argsort(rest[list(corners), 0]), :2].T)
+    hanging = np.maximum(line - rest[under, 1], 0)
+    rise = (1 - SEAM_SHARE) * hanging - blink[under, 1]
+    rise[-len(corners) :] = 0
+    return Lids(
+        upper=upper,
+        under=under,
+        below=below,
+        opening=np.maximum((below @ blink[under] - blink[upper])[:, 1], 0.06),
+        reach=_exact(surface, reach, upper, lower),
+        lashes=_lashes(surface, upper),
+        above=_below(rest, under, upper),
+        rise=rise.astype(np.float32),
+        lower_reach=np.concatenate([_exact(surface, lower_reach, lower, upper), fixed], 1),
+    )
+
+
 def _below(points: np.ndarray, upper: np.ndarray, under: np.ndarray) -> np.ndarray:
-    """Weights by which the lower contour's points give the point straight below each upper one. [upper, under]"""
+    """Weights by which the points `under` give the one straight below (or above) each upper one. [upper, under]"""
     order = np.argsort(points[under, 0])
     weights = np.zeros((len(upper), len(under)), np.float32)
     for column in range(len(under)):

@@ -22,6 +22,7 @@ from vasa_core.landmarks import CROP_PX
 from vasa_core.latents import DYNAMICS, EXPRESSION, POSE
 from vasa_core.mending import Mending, lifted
 from vasa_core.mouth import HIGH_GUM_LINE, draw_mouth, inner_cheeks, mouth_light, seat_cavity, skin_and_lips
+from vasa_core.outline import come_round, rims
 from vasa_core.plates import at_size, plates_of
 from vasa_core.portrait import RIM_REACH_SHARE, SHEET_CELLS, Portrait, volume_index
 from vasa_core.refinement import FaceNetworks
@@ -36,6 +37,9 @@ jaw."""
 
 SWING, SWING_REACH_SHARE = 0.6, 0.7
 """Hair this share of the face's width away from it swings by this much of what the trailing pose says."""
+
+CHIN_REACH_SHARE = 0.12
+"""What lies under the chin goes with it farther than necks and ears go with the jaw (`RIM_REACH_SHARE`)."""
 
 TURNED_IN = 0.12
 """How much more a surface must face the camera than in the portrait for what was hidden there to be filled wholly."""
@@ -145,7 +149,7 @@ class Decoder:
         self.eyes = [lift_eye(plates.crop, seen, at[loop], k) for k, loop in enumerate(self.lid_loops)]
         self.lids_open_px = [max(float((at[lower] - at[upper])[:, 1].sum()), 1.0) for upper, lower in self.lid_paths]
         self.lids = [lift_lid(plates.crop, seen, at[loop], k) for k, loop in enumerate(self.lid_loops)]
-        self.lashes = lash_colours(plates.crop, [at[upper] for upper, _ in self.lid_paths])
+        self.lashes = lash_colours(plates.crop, [at[upper] for upper, _ in self.lid_paths], self.lids)
         self.person_pixels = packed(unmixed(plates.crop, plates.background, plates.matte), plates.matte)
         self.near_person = near_person(plates.matte)
         self.volume_from_cm = index_from_cm()
@@ -197,6 +201,8 @@ class Decoder:
         grid = np.arange(n * n).reshape(n, n)
         quads = np.stack([grid[:-1, :-1], grid[1:, :-1], grid[:-1, 1:], grid[1:, 1:]], -1).reshape(-1, 4)
         self.sheet_triangles = np.concatenate([quads[:, [0, 1, 2]], quads[:, [2, 1, 3]]]).astype(np.int32)
+        self.rims = rims(portrait.matte, self.sheet_px, self.camera.scale_px)
+        self.rim_radius = np.linalg.norm(self.rims, axis=1, keepdims=True)
         rim = self.source_px[self.oval]
         distance = np.linalg.norm(self.sheet_px[:, None] - rim[None], axis=-1)
         width = float(np.ptp(rim[:, 0]))
@@ -208,7 +214,15 @@ class Decoder:
         self.expression_reach = (_fade(away / EXPRESSION_REACH_SHARE) * body)[:, None].astype(np.float32)
         self.swing = (SWING * (1 - _fade(away / SWING_REACH_SHARE)))[:, None].astype(np.float32)
         self.lean = (1 - portrait.sheet_head_weight)[:, None].astype(np.float32)
-        self.rim_reach = (_fade(away / RIM_REACH_SHARE) * portrait.sheet_body_weight)[:, None].astype(np.float32)
+        reach = self.rim_share @ self._reaches()
+        self.rim_reach = (_fade(away / reach) * portrait.sheet_body_weight)[:, None].astype(np.float32)
+
+    def _reaches(self) -> np.ndarray:
+        """How far beyond each point of the face's rim, in shares of its width, all goes exactly with it."""
+        rim = self.rest[self.oval, :2]
+        down = rim - (rim.max(0) + rim.min(0)) / 2
+        down = -down[:, 1] / np.linalg.norm(down, axis=1)
+        return RIM_REACH_SHARE + (CHIN_REACH_SHARE - RIM_REACH_SHARE) * (1 - _fade((down - 0.6) / 0.3))
 
     def _depth(self) -> np.ndarray:
         """What the unmoved portrait shows, in cm towards the camera."""
@@ -347,14 +361,16 @@ class Decoder:
         self, canonical: np.ndarray, face_px: np.ndarray, head_pose: np.ndarray, trailing: np.ndarray
     ) -> np.ndarray:
         """The sheet's points in pixels: beside the face they go exactly with its rim; farther out by their own depth
-        and weights, the head's turn fading down the neck (so it bends) and the head's shift fading down the body;
-        hair away from the face and the body itself move as the trailing pose does."""
+        and weights, by the outline as round bodies do, the head's turn fading down the neck (so it bends) and the
+        head's shift fading down the body; hair away from the face and the body itself move as the trailing pose
+        does."""
         portrait = self.portrait
         rim = (canonical[self.oval] - self.rest[self.oval] + self.residual_at_rest[self.oval]) @ portrait.rotation.T
         points = portrait.sheet_points + self.expression_reach * (self.rim_share @ rim)
         still = np.zeros(3, np.float32)
         turned, trailed = (self._moved(points, np.concatenate([p[:3], still])) for p in (head_pose, trailing))
         turned += self.swing * (trailed - turned)
+        turned += come_round(self.rims @ rotation(head_pose[:3]).T, self.rim_radius)
         shift = head_pose[3:] + self.lean * (trailing[3:] - head_pose[3:])
         moved = portrait.sheet_head_weight[:, None] * (turned - points) + portrait.sheet_body_weight[:, None] * shift
         far = self.camera.project(points + moved)

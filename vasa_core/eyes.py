@@ -41,7 +41,14 @@ eye's width."""
 LASH_WIDTHS, LASH_FEATHER = (0.02, 0.04), 0.015
 """The line of lashes from corner to corner, and within, as shares of the eye's width: thinner towards the corners."""
 
-LASH_STRENGTH = 0.8
+LASH_DROP = 0.02
+"""How far below a shut lid's edge its lashes hang, as a share of the eye's width."""
+
+LASHES_ALIKE, LIGHTEST_LASHES = 1.25, 0.6
+"""The lashes of one eye are at most so many times lighter, against the lid's skin, than the other's, and than that
+skin: where landmarks miss them, pixels beside them are taken for lashes."""
+
+LASH_STRENGTH = 0.7
 """How dark the line of lashes lies along a shut lid, against the portrait's own."""
 
 
@@ -210,20 +217,19 @@ def _grain(crop: np.ndarray, window: Sequence[int], down: int) -> np.ndarray:
 
 
 def lash_colours(
-    crop: UInt8[np.ndarray, "size size 3"], edges: list[Float[np.ndarray, "n 2"]]
+    crop: UInt8[np.ndarray, "size size 3"], edges: list[Float[np.ndarray, "n 2"]], plates: Sequence[LidPlate]
 ) -> Float[np.ndarray, "2 3"]:
     """The dark line along each upper lid's edge, as the portrait shows it."""
     colours = []
     for edge in edges:
-        points = (
-            np.concatenate([edge + np.array([0, dy]) for dy in (-2, -1, 0)])
-            .round()
-            .astype(int)
-            .clip(0, crop.shape[0] - 1)
-        )
+        points = np.concatenate([edge + np.array([0, dy]) for dy in (-2, -1, 0)]).round().astype(int)
+        points = points.clip(0, crop.shape[0] - 1)
         line = crop[points[:, 1], points[:, 0]].astype(np.float32)
         colours.append(line[line.sum(1) <= np.percentile(line.sum(1), 30)].mean(0))
-    return np.array(colours, np.float32)
+    lashes, skin = np.array(colours, np.float32), np.array([plate.skin.mean() for plate in plates])
+    share = np.maximum(lashes.mean(1) / np.maximum(skin, 1), 1e-3)
+    lightest = min(LASHES_ALIKE * share.min(), LIGHTEST_LASHES)
+    return (lashes * np.minimum(lightest / share, 1)[:, None]).astype(np.float32)
 
 
 def draw_lid(
@@ -257,7 +263,8 @@ def draw_lid(
     mask = (LID_STRENGTH * begun * mask)[..., None]
     line = np.zeros(region.shape[:2], np.uint8)
     for path, share in zip((edge, edge[1:-1]), LASH_WIDTHS, strict=True):
-        points = np.round((path - low) * 16).astype(np.int32)
+        hanging = path - low + (0, LASH_DROP * width)
+        points = np.round(hanging * 16).astype(np.int32)
         cv2.polylines(line, [points], False, 255, max(1, round(share * width)), cv2.LINE_AA, 4)
     stroke = cv2.GaussianBlur(line.astype(np.float32) / 255, (0, 0), max(0.6, LASH_FEATHER * width))[..., None]
     stroke *= LASH_STRENGTH * begun

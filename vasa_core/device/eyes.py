@@ -14,6 +14,7 @@ from vasa_core.device.posing import Poses, Posing, enlarged, on
 from vasa_core.device.warping import whole
 from vasa_core.encoders import EYEBALL_RADIUS_CM
 from vasa_core.eyes import (
+    LASH_DROP,
     LASH_FEATHER,
     LASH_STRENGTH,
     LASH_WIDTHS,
@@ -106,7 +107,8 @@ class Eyes:
         skin = looked_up(self.lid_skin, at)
         mask = blurred(polygons(window.inside(contour), self.lid_window), LID_FEATHER * width, self.soft_reach)
         mask = (LID_STRENGTH * begun * mask)[..., None]
-        within_px = window.inside(edge)
+        drop = torch.stack([torch.zeros_like(width), LASH_DROP * width], -1)[:, None]
+        within_px = window.inside(edge + drop)
         lines = [
             strokes(path, (share * width).round().clamp(min=1), self.lid_window)
             for path, share in zip((within_px, within_px[:, 1:-1]), LASH_WIDTHS, strict=True)

@@ -85,8 +85,9 @@ class Touch:
     def __init__(self, contact: Contact, device: torch.device) -> None:
         self.rest = on(device, contact.rest)
         self.lids = []
-        for upper, under, below, opening, reach, lashes in contact.lids:
-            self.lids.append([on(device, part) for part in (upper, under, below, opening, reach, *lashes)])
+        for lids in contact.lids:
+            parts = (lids.upper, lids.under, lids.below, lids.opening, lids.reach, *lids.lashes)
+            self.lids.append([on(device, part) for part in (*parts, lids.above, lids.rise, lids.lower_reach)])
         self.upper, self.lower = (on(device, side) for side in contact.lips)
         self.lip_gap = on(device, contact.lip_gap)
         self.lip_reach = on(device, contact.upper_reach), on(device, contact.lower_reach)
@@ -94,16 +95,18 @@ class Touch:
     def __call__(self, displacement: Float[Tensor, "batch face 3"]) -> Float[Tensor, "batch face 3"]:
         """The displacement with shut lids shut and closed lips closed."""
         moved = displacement
-        for upper, under, below, opening, reach, lash, edge, fold in self.lids:
+        for upper, under, below, opening, reach, lash, edge, fold, above, rise, lower_reach in self.lids:
             change = displacement[:, upper, 1] - (below @ displacement[:, under])[..., 1]
             share = ((1 + change / opening - SHUT_SHARE) / (1 - SHUT_SHARE)).clamp(0, WIDEST_LIDS)
             kept = torch.where(share < 1, share * (1 + OVERLAP_SHARE) - OVERLAP_SHARE, share)
+            shut = (1 - share).clamp(0, 1)
+            up = rise * (shut @ above.T)
+            raised = torch.stack([torch.zeros_like(up), up, torch.zeros_like(up)], -1)
             floor = below @ self.rest[under]
             gap = self.rest[upper] - floor
-            wanted = below @ displacement[:, under] + floor + kept[..., None] * gap - self.rest[upper]
-            forward = FORWARD_CM * (1 - share).clamp(0, 1)
-            wanted = torch.cat([wanted[..., :2], wanted[..., 2:] + forward[..., None]], -1)
-            moved = moved + reach @ (wanted - displacement[:, upper])
+            wanted = below @ (displacement[:, under] + raised) + floor + kept[..., None] * gap - self.rest[upper]
+            wanted = torch.cat([wanted[..., :2], wanted[..., 2:] + FORWARD_CM * shut[..., None]], -1)
+            moved = moved + reach @ (wanted - displacement[:, upper]) + lower_reach @ raised
             lashes = LASH_SHARE * moved[:, edge] + (1 - LASH_SHARE) * moved[:, fold]
             moved = moved.index_copy(1, lash, lashes)
         overlap = (self.lip_gap + displacement[:, self.upper, 1] - displacement[:, self.lower, 1]).clamp(max=0)
@@ -129,6 +132,7 @@ class Posing:
         self.sheet_points, self.sheet_px = held(portrait.sheet_points), held(decoder.sheet_px)
         self.head_weight = held(portrait.sheet_head_weight)[:, None]
         self.body_weight = held(portrait.sheet_body_weight)[:, None]
+        self.rims, self.rim_radius = held(decoder.rims), held(decoder.rim_radius)
         self.source_oval = held(decoder.source_px[decoder.oval])
         reaches = (decoder.rim_share, decoder.expression_reach, decoder.swing, decoder.lean, decoder.rim_reach)
         self.rim_share, self.expression_reach, self.swing, self.lean, self.rim_reach = (held(x) for x in reaches)
@@ -186,7 +190,16 @@ class Posing:
         points = self.sheet_points + self.expression_reach * (self.rim_share @ rim)
         turned = self.moved(points, turn)
         turned = turned + self.swing * (self.moved(points, rotations(trailing[:, :3])) - turned)
+        turned = turned + come_round(self.rims @ turn.mT, self.rim_radius)
         shift = head_pose[:, None, 3:] + self.lean * (trailing - head_pose)[:, None, 3:]
         far = self.project(points + self.head_weight * (turned - points) + self.body_weight * shift)
         near = self.sheet_px + self.rim_share @ (projected[:, self.oval, :2] - self.source_oval)
         return torch.cat([far[..., :2] * (1 - self.rim_reach) + near * self.rim_reach, far[..., 2:]], -1)
+
+
+def come_round(
+    turned: Float[Tensor, "batch point 3"], radius: Float[Tensor, "point 1"]
+) -> Float[Tensor, "batch point 3"]:
+    """How far points by the outline move, once their rims have turned; the twin of `outline.come_round`."""
+    out = turned[..., :2] * (radius / turned[..., :2].norm(dim=-1, keepdim=True).clamp(min=1e-6) - 1)
+    return torch.cat([out, -turned[..., 2:]], -1)
