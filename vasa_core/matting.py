@@ -40,6 +40,9 @@ SURE = 6.0
 """The logit at which a refinement takes over a coverage of 0 or 1; what it says is added."""
 
 LEAST_CONTRAST = 0.02
+HOLE_PX = 16
+"""So near to what MediaPipe takes for background, a gap may be one: between strands of hair."""
+
 LEAST_COVER, REACH_PX = 0.12, 4
 """What is covered at least so much hangs together across gaps of twice this many pixels."""
 
@@ -141,7 +144,7 @@ def face_within(landmarks: Float[np.ndarray, "478 2"], size: int) -> Float[np.nd
 def matte_of(face: FaceCrop, network: Matting | None = None) -> Float[np.ndarray, "512 512"]:
     """How much of each pixel the person covers, 0 to 1; without a network, MediaPipe's word with its edges mended."""
     word = person_word(face.crop)
-    matte = edged(face.crop, word) if network is None else covered(network, face, word)
+    matte = edged(face.crop, word) if network is None else without_holes(covered(network, face, word), word)
     return hanging_together(matte, face_within(face.landmarks, CROP_PX))
 
 
@@ -157,6 +160,19 @@ def covered(network: Matting, face: FaceCrop, word: Float[np.ndarray, "512 512"]
         half = torch.sigmoid(network.refined(planes[:, :3], torch.sigmoid(coarse), hints))
         whole = torch.sigmoid(network.refined(crop, half, hints))
     return np.clip((whole[0, 0].numpy() - 0.02) / 0.96, 0, 1)
+
+
+def without_holes(
+    matte: Float[np.ndarray, "512 512"], word: Float[np.ndarray, "512 512"]
+) -> Float[np.ndarray, "512 512"]:
+    """The matte where the background, too, hangs together: what is nowhere near anything that MediaPipe takes for
+    background, and not joined to any, is the person."""
+    known = cv2.dilate((word < 0.5).astype(np.uint8), np.ones((2 * HOLE_PX + 1,) * 2, np.uint8)) > 0
+    _, number = cv2.connectedComponents((matte < 0.5).astype(np.uint8), connectivity=4)
+    number[matte >= 0.5] = 0
+    hole = (number > 0) & ~np.isin(number, np.unique(number[known & (number > 0)]))
+    filled = cv2.GaussianBlur(cv2.dilate(hole.astype(np.float32), np.ones((9, 9), np.uint8)), (0, 0), 1.5)
+    return np.maximum(matte, filled * word)
 
 
 def hanging_together(

@@ -32,7 +32,7 @@ SHEET_CELLS = 48
 BORDER_SHARE = 0.07
 """The outer part of the crop over which motion fades to nothing."""
 
-RIM_REACH_SHARE = 0.12
+RIM_REACH_SHARE = 0.06
 """Share of the face's width over which the sheet passes from the face's own depth to that of neck, ears and hair."""
 
 RELIEF_REACH_SHARE = 0.2

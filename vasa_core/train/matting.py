@@ -263,6 +263,8 @@ def sample(rows: Row, k: int, rng: np.random.Generator | None) -> tuple[np.ndarr
     else:
         crop, alpha, word, face = (moved(x, np.random.default_rng(m)) for m in [int(rng.integers(2**31))]
                                    for x in (crop, alpha, word, face))  # fmt: skip
+        if rng.random() < 0.4:
+            crop = dressed(crop, alpha, rows["crop"][int(rng.integers(len(rows["crop"])))], rng)
         crop, alpha = softened(crop, alpha, rng)
         values = (recoloured(crop, rng), spoiled(word / np.float32(255), rng), face / 255)
     told = planes_of(*(x.astype(np.float32) for x in values))
@@ -274,11 +276,21 @@ def moved(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.5:
         picture = np.ascontiguousarray(picture[:, ::-1])
     matrix = np.eye(2, 3)
-    if rng.random() < 0.5:
-        matrix = cv2.getRotationMatrix2D((SIDE_PX / 2,) * 2, 4 * rng.normal(), float(np.exp(rng.uniform(-0.05, 0.25))))
+    if rng.random() < 0.6:  # many a picture ends within the hair
+        matrix = cv2.getRotationMatrix2D((SIDE_PX / 2,) * 2, 4 * rng.normal(), float(np.exp(rng.uniform(-0.05, 0.5))))
     matrix[:, 2] += np.round(rng.normal(size=2) * (10, 5) - (0, 5))  # upwards: above is no second head
     side = (SIDE_PX, SIDE_PX)
     return cv2.warpAffine(picture, matrix, side, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+
+
+def dressed(crop: Picture, alpha: Plane, other: Picture, rng: np.random.Generator) -> Picture:
+    """The person with parts in other patterns: a picture's person may wear anything, and has any hair."""
+    cover = alpha.astype(np.float32)[..., None] / 255
+    pattern = _patterned(SIDE_PX, rng) if rng.random() < 0.5 else _people(SIDE_PX, [other], rng)
+    pattern = rng.uniform(0.3, 1.1) * pattern
+    own = cv2.GaussianBlur(crop * cover, (0, 0), 3) / (cv2.GaussianBlur(cover, (0, 0), 3)[..., None] + 1e-3)
+    share = _blob(rng, np.argwhere(alpha > 200)[:, ::-1])[..., None] * rng.uniform(0.5, 1.0)
+    return np.clip(crop + cover * share * (pattern - own), 0, 255).astype(np.uint8)
 
 
 def softened(crop: Picture, alpha: Plane, rng: np.random.Generator) -> tuple[Picture, Plane]:
@@ -308,27 +320,32 @@ def recoloured(crop: Picture, rng: np.random.Generator) -> Float[np.ndarray, "25
 
 
 def spoiled(word: Float[np.ndarray, "256 256"], rng: np.random.Generator) -> Float[np.ndarray, "256 256"]:
-    """MediaPipe's word, in two of five cases worse than it was: grown, shrunk, shifted, blurred, with a blob more or
+    """MediaPipe's word, in one of three cases worse than it was: grown, shrunk, shifted, blurred, with a blob more or
     less, or not there at all."""
     kind = rng.random()
-    if kind > 0.4:
+    if kind > 0.33:
         return word
-    if kind < 0.04:
+    if kind < 0.02:
         return np.full_like(word, rng.uniform(0, 1))
-    if kind < 0.14:
+    if kind < 0.1:
         reach = np.ones((2 * int(rng.integers(1, 7)) + 1,) * 2, np.uint8)
         return (cv2.dilate if rng.random() < 0.5 else cv2.erode)(word, reach)
-    if kind < 0.2:
+    if kind < 0.14:
         return cv2.warpAffine(word, np.c_[np.eye(2), rng.normal(size=2) * 5], word.shape, borderMode=cv2.BORDER_REFLECT)
-    if kind < 0.25:
+    if kind < 0.18:
         return cv2.GaussianBlur(word, (0, 0), float(rng.uniform(2, 9)))
-    blob = np.zeros_like(word)
+    return np.maximum(word, _blob(rng)) if rng.random() < 0.85 else np.minimum(word, 1 - _blob(rng))
+
+
+def _blob(rng: np.random.Generator, places: np.ndarray | None = None) -> Float[np.ndarray, "256 256"]:
+    """Some ground with a ragged border, around some of these places if there are any: 1 on it, 0 elsewhere."""
+    blob = np.zeros((SIDE_PX, SIDE_PX), np.float32)
     for _ in range(int(rng.integers(1, 4))):
-        at, axes = rng.uniform(0, SIDE_PX, 2), rng.uniform(0.05, 0.35, 2) * SIDE_PX
+        at = rng.uniform(0, SIDE_PX, 2) if places is None or not len(places) else rng.choice(places)
+        axes = rng.uniform(0.05, 0.35, 2) * SIDE_PX
         cv2.ellipse(blob, (tuple(map(float, at)), tuple(map(float, axes)), float(rng.uniform(0, 180))), 1.0, -1)
-    blob = np.clip(cv2.GaussianBlur(blob, (0, 0), 12) + 0.3 * clouds(rng, SIDE_PX, 8), 0, 1)
-    blob = cv2.GaussianBlur((blob > 0.5).astype(np.float32), (0, 0), float(rng.uniform(1, 6)))
-    return np.maximum(word, blob) if rng.random() < 0.6 else np.minimum(word, 1 - blob)
+    blob = cv2.GaussianBlur(blob, (0, 0), 12) + 0.3 * clouds(rng, SIDE_PX, 8) * blob
+    return cv2.GaussianBlur((blob > 0.5).astype(np.float32), (0, 0), float(rng.uniform(0.3, 6)))
 
 
 # ---- learning --------------------------------------------------------------------------------------------------------
