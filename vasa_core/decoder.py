@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from vasa_core.contact import Contact
-from vasa_core.eyes import LID_FOLDS, draw_eye, draw_lid, gaze_shift_px, lash_colours, lift_eye, lift_lid
+from vasa_core.eyes import EYE_FRONT_CM, LID_FOLDS, draw_eye, draw_lid, gaze_shift_px, lash_colours, lift_eye, lift_lid
 from vasa_core.geometry import NECK_PIVOT_CM, empty_depth, rasterise, rotation, vertex_normals
 from vasa_core.landmarks import CROP_PX
 from vasa_core.latents import DYNAMICS, EXPRESSION, POSE
@@ -411,7 +411,7 @@ class Decoder:
 
     def _eye_transform(self, eye: int, head_pose: np.ndarray) -> np.ndarray:
         """Which portrait pixel lies at a frame pixel of this eye: the affine map of the eyeball's front."""
-        centre = self.rest[self.surface.parts["eyes"]][eye] + np.array([0, 0, 1.2], np.float32)
+        centre = self.rest[self.surface.parts["eyes"]][eye] + np.array([0, 0, EYE_FRONT_CM], np.float32)
         corners = self.portrait.posed(centre + np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]], np.float32))
         source = at_size(self.camera.project(corners)[:, :2], self.zoom)
         target = at_size(self.camera.project(self._moved(corners, head_pose))[:, :2], self.zoom)

@@ -41,6 +41,10 @@ eye's width."""
 LASH_WIDTHS, LASH_FEATHER = (0.02, 0.04), 0.015
 """The line of lashes from corner to corner, and within, as shares of the eye's width: thinner towards the corners."""
 
+EYE_FRONT_CM = 1.5
+"""How far before the eyeball's middle the iris is seen, and so how far it goes along when the head turns: nearer than
+that (1.2) it lay behind the lids, and eyes of turned heads looked 5 degrees back towards the camera."""
+
 LASH_DROP = 0.02
 """How far below a shut lid's edge its lashes hang, as a share of the eye's width."""
 

@@ -14,6 +14,7 @@ from vasa_core.device.posing import Poses, Posing, enlarged, on
 from vasa_core.device.warping import whole
 from vasa_core.encoders import EYEBALL_RADIUS_CM
 from vasa_core.eyes import (
+    EYE_FRONT_CM,
     LASH_DROP,
     LASH_FEATHER,
     LASH_STRENGTH,
@@ -33,8 +34,6 @@ EYE_SHARE, LID_SHARE = (0.9, 1.8), (1.6, 2.3)
 
 NEAREST = 1.6
 """An eye may come this many times as near as in the portrait before a lid's blur is cut short."""
-
-FORWARD_CM = 1.2
 
 
 class Eyes:
@@ -59,7 +58,7 @@ class Eyes:
         self.soft_reach, self.line_reach = (
             int(4 * share * NEAREST * width) + 2 for share in (LID_FEATHER, LASH_FEATHER)
         )
-        centre = decoder.rest[decoder.surface.parts["eyes"]][eye] + np.array([0, 0, FORWARD_CM], np.float32)
+        centre = decoder.rest[decoder.surface.parts["eyes"]][eye] + np.array([0, 0, EYE_FRONT_CM], np.float32)
         corners = portrait.posed(centre + np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]], np.float32))
         self.corners, source = held(corners), at_size(decoder.camera.project(corners)[:, :2], self.zoom)
         self.source, self.source_ways = held(source[0]), held((source[1:] - source[0]).T)
