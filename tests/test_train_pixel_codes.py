@@ -25,11 +25,13 @@ from vasa_core.train.pixel_codes import (
     Trainer,
     both_ways,
     calibrate,
+    discriminants,
     equal_error,
     eyes_through_lids,
     figures,
     gathered,
     keep,
+    learn_to_recognise,
     losses,
     measure,
     recognition,
@@ -107,6 +109,17 @@ def test_errors_are_equal_where_as_many_are_missed_as_mistaken():
     same, other = rng.normal(2, 1, 20000), rng.normal(0, 1, 20000)
     assert equal_error(same, other) == pytest.approx(0.1587, abs=0.01)  # the normal distribution beyond one spread
     assert equal_error(same + 20, other) == pytest.approx(0, abs=1e-3)
+
+
+def test_people_are_told_apart_by_what_stays_with_them():
+    rng = np.random.default_rng(0)
+    person = np.repeat(np.arange(200), 4)
+    codes = rng.normal(size=(800, 6)) * (1, 1, 1, 1, 1, 3)  # how looks at one person differ
+    codes += rng.normal(size=(200, 6))[person] * (4, 2, 0, 0, 0, 3)  # how people differ
+    telling = np.abs(discriminants(codes, person, 3))
+    assert (telling.argmax(0)[:2] == (0, 1)).all()  # the steadiest first, whatever its size
+    assert telling[0, 0] == pytest.approx(2 * telling[1, 1], rel=0.3)  # each weighed by how well it tells
+    assert telling[2:5].max() < 0.2 * telling[0, 0]
 
 
 def test_likenesses_of_two_scenes_count_and_mirror_images_do_not():
@@ -203,6 +216,7 @@ def test_what_is_kept_is_what_was_learned(looks, surface, few, tmp_path):
     assert trainer.step == 2 and (tmp_path / "state.pt").exists()
     answers = pixel_codes.asked(trainer.encoder(), looks)
     calibrate(trainer.encoder(), answers, looks)
+    learn_to_recognise(trainer.encoder(), looks)
     keep(trainer.encoder(), tmp_path / "pixels.safetensors")
     loaded = load_pixel_encoder(tmp_path / "pixels.safetensors", surface)
     again = pixel_codes.asked(loaded, looks)

@@ -44,6 +44,7 @@ BLOCKS = 2
 NARROW, FEATURE = 32, 320
 TOLD = IDENTITY + EXPRESSION + 3 + GAZE
 LIKENESS = 64
+RECOGNISED = 20
 
 LANDMARKS_AGREE = 25.0
 """Errors of landmarks are not independent: all of them together weigh this many times less than their number says."""
@@ -69,7 +70,7 @@ class Told:
     doubt: dict[str, float]
     likeness: Float[np.ndarray, " likeness=64"]
     """Of length 1: looks at one person lie close together, looks at two people far apart, whatever the light and the
-    camera. `evaluate` asks it whether a frame still shows the portrait's person; nothing else does."""
+    camera. With the identity code it says whether two looks show one person (`PixelEncoder.recognised`)."""
 
 
 # ---- what the network is shown ---------------------------------------------------------------------------------------
@@ -148,6 +149,9 @@ class Network(nn.Module):
     """Of the errors of one look, on people kept out of the training."""
     change_covariance: Tensor
     """Of the errors of the difference of two looks at one person: expression code, rotation vector and gaze."""
+    telling: Tensor
+    """The directions of identity code and likeness in which people differ most, against how much looks at one person
+    differ there, each weighed by that."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -169,6 +173,7 @@ class Network(nn.Module):
         self.register_buffer("unit", torch.ones(TOLD))
         self.register_buffer("look_covariance", torch.eye(TOLD))
         self.register_buffer("change_covariance", torch.eye(TOLD - IDENTITY))
+        self.register_buffer("telling", torch.zeros(IDENTITY + LIKENESS, RECOGNISED))
         for layer in (self.correction, self.doubt):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
@@ -259,6 +264,11 @@ class PixelEncoder:
         doubts = {name: np.sqrt((before.doubt[name] ** 2 + now.doubt[name] ** 2) / 2) for name in OUTPUTS}
         spread = np.repeat([doubts["turn"], doubts["expression"], doubts["gaze"]], [3, EXPRESSION, GAZE])
         return what, self.network.change_covariance.numpy().astype(np.float64) * np.outer(spread, spread)
+
+    def recognised(self, told: Told) -> Float[np.ndarray, " recognised=20"]:
+        """Who it is, in the numbers that tell people apart: the distance of two looks says whether they show one
+        person (linear discriminants, Fisher 1936, learned on looks at people in several poses and expressions)."""
+        return np.concatenate([told.identity_code, told.likeness]) @ self.network.telling.numpy()
 
     def numbers(
         self, windows: UInt8[np.ndarray, "look high wide 3"], aligned: Float[np.ndarray, "look feature"]

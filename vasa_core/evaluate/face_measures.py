@@ -171,7 +171,7 @@ def note_asks(one: Subject, notes: Notes, kind: str) -> list[Picture]:
     """Pose-only, expression-only and mixed edits of one portrait; returns the rendered frames."""
     still = one.reading(one.own[1])
     notes[f"code {kind}"].append(one.identity_code)
-    notes[f"likeness {kind}"].append(one.likeness)
+    notes[f"who {kind}"].append(one.recognised)
     frames = []
     for ask in ASKS:
         motion = moved(one, ask.motion(one.surface))

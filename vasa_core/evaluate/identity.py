@@ -2,7 +2,7 @@
 
 One step of the same least squares as `following`, at the motion that the second look found, but with the identity code
 free as well: what neither pose nor expression explains of where the skin is seen. Its prior is the encoder's. Beside
-it, how unlike the portrait's person a frame looks by the encoder's likeness.
+it, how unlike the portrait's person a frame looks in the numbers by which the encoder tells people apart.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ PRIOR = 4.0
 """Weight of the priors against the landmarks, as in `encoders`."""
 
 
-def unlikeness(one: Float[np.ndarray, " likeness=64"], other: Float[np.ndarray, " likeness=64"]) -> float:
-    """The distance of two likenesses: 0 for the same look."""
+def unlikeness(one: Float[np.ndarray, " recognised=20"], other: Float[np.ndarray, " recognised=20"]) -> float:
+    """The distance of two looks in the numbers that tell people apart: 0 for the same look."""
     return float(np.linalg.norm(one - other))
 
 

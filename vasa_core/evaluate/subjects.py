@@ -112,7 +112,7 @@ class Look:
     identity_change: Float[np.ndarray, " identity=80"]
     """How the identity code seems to differ from the portrait's."""
     unlikeness: float
-    """How far its likeness is from the portrait's."""
+    """How far it is from the portrait in the numbers that tell people apart."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,14 +152,15 @@ class Subject:
         )
         if seen.told and self.closeup.before:
             changed = (changed + seen.told.identity_code - self.closeup.before.identity_code) / 2
-        unlikeness = identity.unlikeness(self.likeness, seen.told.likeness) if seen.told else float("nan")
+        who = pixel_encoder().recognised(seen.told) if seen.told else None
+        unlikeness = float("nan") if who is None else identity.unlikeness(self.recognised, who)
         return Look(landmarks=found, motion=seen.moved, identity_change=changed, unlikeness=unlikeness)
 
     @property
-    def likeness(self) -> Float[np.ndarray, " likeness=64"]:
-        """Whom the portrait looks like."""
+    def recognised(self) -> Float[np.ndarray, " recognised=20"]:
+        """Whom the portrait looks like, in the numbers that tell people apart."""
         assert self.closeup.before is not None
-        return self.closeup.before.likeness
+        return pixel_encoder().recognised(self.closeup.before)
 
     @property
     def identity_code(self) -> Float[np.ndarray, " identity=80"]:

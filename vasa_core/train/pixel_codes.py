@@ -26,6 +26,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from safetensors.torch import load_file, save_file
+from scipy.linalg import eigh
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 from torch import Tensor, nn
@@ -35,7 +36,17 @@ from vasa_core import assets
 from vasa_core.encoders import OPENING_WEIGHT, OUTPUTS, aligned_features, openings
 from vasa_core.landmarks import CROP_PX, LID_RINGS, crop_transform, cut, widen_lids
 from vasa_core.latents import EXPRESSION, GAZE, IDENTITY
-from vasa_core.pixel_codes import DIRECTIONS, LIKENESS, PX_PER_CM, WINDOW_PX, Network, PixelEncoder, planes, window
+from vasa_core.pixel_codes import (
+    DIRECTIONS,
+    LIKENESS,
+    PX_PER_CM,
+    RECOGNISED,
+    WINDOW_PX,
+    Network,
+    PixelEncoder,
+    planes,
+    window,
+)
 from vasa_core.surface import LANDMARKS, Surface, load_surface
 from vasa_core.train.encoders import as_seen_from, identity_projection, surface_numbers, tilted
 from vasa_core.train.face import random_look
@@ -71,6 +82,12 @@ REMEMBERED = 1024
 
 ALONE = 0.1
 """How far errors are taken to be independent of each other, against what a few hundred people show."""
+
+WITHIN_ALIKE = 0.3
+"""How far looks at one person are taken to differ alike in all directions, against what is seen of them."""
+
+RECOGNISED_BY = 3000
+"""Looks at people of the training by which people are told apart."""
 
 EVERY = 500
 """Steps after which held-out people are looked at, and all is kept."""
@@ -554,7 +571,12 @@ def figures(told: np.ndarray, looks: Looks, surface: Surface) -> dict[str, float
 def judged(encoder: PixelEncoder, held: Looks) -> dict[str, float]:
     """All figures of held-out people, by looks and their mirror images together."""
     answers, held = both_ways(encoder, asked(encoder, held), held)
-    judges = {"identity": answers.told[:, OUTPUTS["identity"]], "likeness": answers.likeness}
+    recognised = who_codes(answers) @ encoder.network.telling.numpy()
+    judges = {
+        "identity": answers.told[:, OUTPUTS["identity"]],
+        "likeness": answers.likeness,
+        "recognised": recognised.astype(np.float32),
+    }
     told_apart = {
         f"{name}_{figure}": value
         for name, codes in judges.items()
@@ -582,11 +604,39 @@ def calibrate(encoder: PixelEncoder, answers: Answers, looks: Looks) -> None:
         buffer.copy_(torch.tensor((1 - ALONE) * covariance + ALONE * np.diag(np.diag(covariance))))
 
 
+def discriminants(
+    codes: Float[np.ndarray, "look code"], person: Int[np.ndarray, " look"], count: int
+) -> Float[np.ndarray, "code count"]:
+    """The directions in which people differ most against how looks at one of them differ (Fisher 1936), each weighed
+    by the square root of that ratio."""
+    number, size = np.unique(person, return_inverse=True, return_counts=True)[1:]
+    means = np.stack([np.bincount(number, column) for column in codes.T], 1) / size[:, None]
+    off = codes - means[number]
+    within = off.T @ off / max(len(codes) - len(size), 1)
+    within = (1 - WITHIN_ALIKE) * within + WITHIN_ALIKE * np.trace(within) / len(within) * np.eye(len(within))
+    ratios, directions = eigh(np.cov(means[size > 1].T), within)
+    best = slice(None, -count - 1, -1)
+    return directions[:, best] * np.sqrt(np.maximum(ratios[best], 0))
+
+
+def learn_to_recognise(encoder: PixelEncoder, looks: Looks) -> None:
+    """Tells the encoder which of its numbers tell people apart, by the last looks that are not mirrored."""
+    chosen = looks[np.flatnonzero(looks.scene % 2 == 0)[-RECOGNISED_BY:]]
+    telling = discriminants(who_codes(asked(encoder, chosen)), chosen.person, RECOGNISED)
+    with torch.no_grad():
+        encoder.network.telling.copy_(torch.tensor(telling))
+
+
+def who_codes(answers: Answers) -> Float[np.ndarray, "look code"]:
+    """All that is told of who somebody is."""
+    return np.concatenate([answers.told[:, OUTPUTS["identity"]], answers.likeness], 1).astype(np.float64)
+
+
 def keep(encoder: PixelEncoder, path: Path) -> None:
     """The weights in half precision, covariances whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     state = encoder.network.state_dict().items()
-    whole = ("look_covariance", "change_covariance")
+    whole = ("look_covariance", "change_covariance", "telling")
     halves = {n: v.half() if v.dtype.is_floating_point and n not in whole else v for n, v in state}
     save_file({name: values.contiguous() for name, values in halves.items()}, path)
 
@@ -645,6 +695,7 @@ def main() -> None:
     learn(trainer, held, chosen.out, chosen.minutes)
     encoder = trainer.encoder()
     calibrate(encoder, *both_ways(encoder, asked(encoder, held), held))
+    learn_to_recognise(encoder, looks)
     keep(encoder, chosen.weights)
     report = {"looks": len(looks.person), "people": len(trainer.people), "steps": trainer.step}
     print(json.dumps(report | judged(encoder, held), indent=1))
