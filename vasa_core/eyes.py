@@ -28,6 +28,9 @@ ROWS, ROW_SHIFT = 4, -0.5
 LASH_REACH_SHARE = 0.16
 """Dark lines thinner than this share of the eye's width around it are lashes, hair or frames, not skin."""
 
+LID_ALIKE = 0.6
+"""What is darker than this share of the skin around an eye, or as much lighter, is not skin of its lid."""
+
 LID_STRENGTH = 0.9
 """How much of a shut lid is its own skin; the rest, its creases, comes from what the portrait stretches there."""
 
@@ -205,9 +208,18 @@ def lift_lid(
     face = cv2.convexHull(landmarks.astype(np.float32))[:, 0] - (x0, y0)
     known *= cv2.erode(polygon_mask(face, known.shape), np.ones((size, size), np.uint8), borderValue=1.0)
     brow_px = np.interp(np.arange(x0, x1), *brow[np.argsort(brow[:, 0])].T) - y0
-    skin = fill_holes(window, known * (np.arange(y1 - y0)[:, None] > brow_px))
+    known *= np.arange(y1 - y0)[:, None] > brow_px
+    skin = fill_holes(window, known * _alike(window.mean(-1), known))
     soft = cv2.GaussianBlur(skin, (0, 0), 0.05 * width)
     return LidPlate(origin=(x0, y0), skin=soft + _grain(crop, (x0, y0, x1, y1), int(contour[:, 1].max()) - y0))
+
+
+def _alike(tone: Float[np.ndarray, "height width"], known: np.ndarray) -> np.ndarray:
+    """Where what is known is about as light as most of it: hair, and what stands behind a far eye, are not."""
+    if not known.any():
+        return known
+    usual = float(np.median(tone[known > 0]))
+    return (tone > usual * LID_ALIKE) & (tone < usual / LID_ALIKE)
 
 
 def _grain(crop: np.ndarray, window: Sequence[int], down: int) -> np.ndarray:
