@@ -27,6 +27,7 @@ from vasa_core.plates import at_size, plates_of
 from vasa_core.portrait import RIM_REACH_SHARE, SHEET_CELLS, Portrait, volume_index
 from vasa_core.refinement import FaceNetworks
 from vasa_core.sight import CANONICAL_CM, Mesh, Sight, coarse_planes, depth_seen, fine_planes
+from vasa_core.smiles import smile_of
 from vasa_core.surface import EYE_CORNERS, LIP_CORNERS, UPPER_LIDS, UPPER_LIP, Surface
 from vasa_core.teeth import LEAST_PX, OwnTeeth, own_teeth
 from vasa_core.warping import lay, look_up, near_person, packed, show_hidden
@@ -134,6 +135,8 @@ class Decoder:
         neutral[self.face] += portrait.residual
         self.rest = seat_cavity(surface, self.rest, neutral)
         self.contact = Contact(surface, self.rest[self.face])
+        own = portrait.facial_dynamics - portrait.rest_dynamics
+        self.smile = smile_of(surface, portrait.rest_dynamics, own)
         self.triangles = surface.triangles["face"]
         self._contours()
         self._face_attributes(source)
@@ -344,7 +347,7 @@ class Decoder:
 
     def _deformed(self, facial_dynamics: np.ndarray) -> np.ndarray:
         """All vertices, canonical: the resting face displaced, lips and lids in contact."""
-        displacement = self.surface.displacement(facial_dynamics)
+        displacement = self.surface.displacement(self.smile.yielding(facial_dynamics))
         displacement[self.face] = self.contact(displacement[self.face])
         return self.rest + displacement
 

@@ -125,6 +125,8 @@ class Posing:
         self.basis = held(decoder.surface.dynamics_basis).flatten(1)
         self.rest = held(decoder.rest)
         self.touch = Touch(decoder.contact, device)
+        smile = decoder.smile
+        self.smile = [held(part) for part in (smile.across, smile.own_width, smile.full, smile.code)]
         self.rotation, self.translation = held(portrait.rotation), held(portrait.translation)
         self.pivot = held(portrait.posed(NECK_PIVOT_CM[None])[0])
         self.scale_px, self.centre_px = decoder.camera.scale_px, decoder.camera.centre_px
@@ -179,7 +181,10 @@ class Posing:
         return torch.stack([x + scale * points[..., 0], y - scale * points[..., 1], points[..., 2]], -1)
 
     def _deformed(self, facial_dynamics: Tensor) -> Float[Tensor, "batch vertex 3"]:
-        displacement = (facial_dynamics[:, :EXPRESSION] @ self.basis).unflatten(1, (-1, 3))
+        across, own_width, full, smile = self.smile
+        narrowed = ((own_width - facial_dynamics @ across) / full).clamp(0, 1)
+        yielding = facial_dynamics - narrowed[:, None] * smile  # the twin of `smiles.Smile.yielding`
+        displacement = (yielding[:, :EXPRESSION] @ self.basis).unflatten(1, (-1, 3))
         stop = self.face.stop
         return self.rest + torch.cat([self.touch(displacement[:, :stop]), displacement[:, stop:]], 1)
 
