@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float, UInt8
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -40,6 +40,16 @@ SURE = 6.0
 """The logit at which a refinement takes over a coverage of 0 or 1; what it says is added."""
 
 LEAST_CONTRAST = 0.02
+SURE_WORD, DEEP_PX, FADING_PX = 0.9, 14, 40
+"""MediaPipe is sure of the person from this word on, and well inside so many pixels from where it is not; it is
+believed so many rows above the face's middle, and less below them."""
+
+DOUBT = 0.5
+"""Ground in the background's colours goes where the matte leaves this much of it to the background, on average."""
+
+LEAST_CLOTHES_PX = 400
+"""Ground of fewer pixels (of 256 x 256) is nobody's sleeve."""
+
 HOLE_PX = 16
 """So near to what MediaPipe takes for background, a gap may be one: between strands of hair."""
 
@@ -87,7 +97,7 @@ class Matting(nn.Module):
         self,
         picture: Float[Tensor, "look 3 size size"],
         cover: Float[Tensor, "look 1 half half"],
-        hints: Float[Tensor, "look hint 128 128"],
+        hints: Float[Tensor, "look hint coarse coarse"],
     ) -> Float[Tensor, "look 1 size size"]:
         """Coverage (logits) at twice the size, by the picture (-1 to 1) at that size."""
         size = picture.shape[-2:]
@@ -144,8 +154,12 @@ def face_within(landmarks: Float[np.ndarray, "478 2"], size: int) -> Float[np.nd
 def matte_of(face: FaceCrop, network: Matting | None = None) -> Float[np.ndarray, "512 512"]:
     """How much of each pixel the person covers, 0 to 1; without a network, MediaPipe's word with its edges mended."""
     word = person_word(face.crop)
-    matte = edged(face.crop, word) if network is None else without_holes(covered(network, face, word), word)
-    return hanging_together(matte, face_within(face.landmarks, CROP_PX))
+    within = face_within(face.landmarks, CROP_PX)
+    if network is None:
+        return hanging_together(edged(face.crop, word), within)
+    matte = np.maximum(covered(network, face, word), crown(word, within))
+    matte = settled(matte, word, face.crop, within)
+    return hanging_together(without_holes(matte, word), within)
 
 
 def covered(network: Matting, face: FaceCrop, word: Float[np.ndarray, "512 512"]) -> Float[np.ndarray, "512 512"]:
@@ -160,6 +174,86 @@ def covered(network: Matting, face: FaceCrop, word: Float[np.ndarray, "512 512"]
         half = torch.sigmoid(network.refined(planes[:, :3], torch.sigmoid(coarse), hints))
         whole = torch.sigmoid(network.refined(crop, half, hints))
     return np.clip((whole[0, 0].numpy() - 0.02) / 0.96, 0, 1)
+
+
+def crown(word: Float[np.ndarray, "512 512"], face: Float[np.ndarray, "512 512"]) -> Float[np.ndarray, "512 512"]:
+    """Where the word alone is believed: well inside what it is sure of, around the upper half of the face. Hair that
+    runs out of the picture has no outline there, and is no background."""
+    rows, columns = np.nonzero(face)
+    middle, width = (rows.min() + rows.max()) / 2, np.ptp(columns)
+    near = cv2.distanceTransform((face == 0).astype(np.uint8), cv2.DIST_L2, 5) < width
+    deep = cv2.erode((word > SURE_WORD).astype(np.uint8), np.ones((2 * DEEP_PX + 1,) * 2, np.uint8)) * near
+    upper = np.clip((middle - np.arange(CROP_PX)) / FADING_PX, 0, 1)[:, None]
+    return (upper * cv2.GaussianBlur(deep.astype(np.float32), (0, 0), 4)).astype(np.float32)
+
+
+def settled(
+    matte: Float[np.ndarray, "512 512"],
+    word: Float[np.ndarray, "512 512"],
+    crop: UInt8[np.ndarray, "512 512 3"],
+    face: Float[np.ndarray, "512 512"],
+) -> Float[np.ndarray, "512 512"]:
+    """The matte where it wavers over ground that MediaPipe takes for the person: the picture's own colours decide.
+
+    Ground in the background's colours goes as a whole where the matte doubts it, unless it is clothes, and what all
+    three take for the person is it.
+    """
+    crop_small, matte_small, word_small, face_small = (
+        cv2.resize(x, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA) for x in (crop, matte, word, face)
+    )
+    person = by_colours(crop_small, matte_small, word_small, face_small)
+    sure = cv2.erode(((word_small > SURE_WORD) & person).astype(np.uint8), np.ones((DEEP_PX + 3,) * 2, np.uint8))
+    out = np.maximum(matte, cv2.GaussianBlur(_enlarged(sure), (0, 0), 4))
+    gone, kept = contested((word_small > 0.5) & ~person, matte_small, face_small)
+    if kept.any():
+        near = cv2.dilate(kept.astype(np.uint8), np.ones((15, 15), np.uint8))
+        said = np.minimum(edged(crop, word), word)
+        out = np.maximum(out, said * cv2.GaussianBlur(_enlarged(near), (0, 0), 4))
+    if gone.any():
+        gone = cv2.dilate(gone.astype(np.uint8), np.ones((7, 7), np.uint8)) * ~person
+        away = cv2.ximgproc.guidedFilter(crop.astype(np.float32) / 255, _enlarged(gone), 6, 1e-4)
+        out = out * (1 - np.clip((away - 0.15) / 0.7, 0, 1))
+    return out.astype(np.float32)
+
+
+def _enlarged(mask: np.ndarray) -> np.ndarray:
+    return cv2.resize(mask.astype(np.float32), (CROP_PX, CROP_PX), interpolation=cv2.INTER_LINEAR)
+
+
+def by_colours(
+    crop: UInt8[np.ndarray, "256 256 3"],
+    matte: Float[np.ndarray, "256 256"],
+    word: Float[np.ndarray, "256 256"],
+    face: Float[np.ndarray, "256 256"],
+) -> Bool[np.ndarray, "256 256"]:
+    """What is the person by its colours (Rother et al. 2004, as OpenCV has it): the face and what is below it are known
+    to be, and what neither word nor matte claims is known not to be."""
+    marks = np.where(matte > 0.5, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    rows, columns = np.nonzero(face > 0.5)
+    below = np.zeros(marks.shape, bool)
+    below[rows.max() - 5 :, columns.min() : columns.max()] = True
+    marks[(face > 0.5) | (below & (cv2.erode(matte, np.ones((5, 5), np.uint8)) > 0.9))] = cv2.GC_FGD
+    marks[(word < 0.1) & (matte < 0.1)] = cv2.GC_BGD
+    if (marks == cv2.GC_BGD).any():
+        cv2.setRNGSeed(0)
+        cv2.grabCut(crop, marks, None, np.zeros((1, 65)), np.zeros((1, 65)), 1, cv2.GC_INIT_WITH_MASK)
+    return (marks == cv2.GC_FGD) | (marks == cv2.GC_PR_FGD)
+
+
+def contested(
+    ground: Bool[np.ndarray, "256 256"], matte: Float[np.ndarray, "256 256"], face: Float[np.ndarray, "256 256"]
+) -> tuple[Bool[np.ndarray, "256 256"], Bool[np.ndarray, "256 256"]]:
+    """Of this ground, in the background's colours, the broad pieces that go and those that are kept, each as a whole:
+    those go that the matte doubts, but for clothes, which reach the lower border on both sides of the face."""
+    broad = cv2.morphologyEx(ground.astype(np.uint8), cv2.MORPH_OPEN, np.ones((9, 9), np.uint8))
+    count, number = cv2.connectedComponents(broad)
+    middle = np.nonzero(face > 0.5)[1].mean()
+    standing = [k for k in np.unique(number[-1][number[-1] > 0]) if (number == k).sum() > LEAST_CLOTHES_PX]
+    sides_of = {int(k): float(np.nonzero(number == k)[1].mean() > middle) for k in standing}
+    clothes = list(sides_of) if len(set(sides_of.values())) == 2 else []
+    doubted = [k for k in range(1, count) if k not in clothes and (1 - matte)[number == k].mean() > DOUBT]
+    gone = np.isin(number, doubted)
+    return gone, (number > 0) & ~gone
 
 
 def without_holes(

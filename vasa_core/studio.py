@@ -44,6 +44,7 @@ from vasa_core.footage import watch as watch_face
 from vasa_core.landmarks import CROP_PX
 from vasa_core.latents import DYNAMICS, GAZE, Motion
 from vasa_core.ledger import Ledger
+from vasa_core.matting import Matting, load_matting
 from vasa_core.motion import MotionTransformer, load_motion_model
 from vasa_core.pictures import load_picture
 from vasa_core.pixel_codes import PixelEncoder, load_pixel_encoder
@@ -162,6 +163,11 @@ class Studio:
         return load_relief(assets.weights("relief.safetensors"))
 
     @cached_property
+    def matting(self) -> Matting:
+        """What tells a person from the background."""
+        return load_matting(assets.weights("matting.safetensors"))
+
+    @cached_property
     def motion_model(self) -> MotionTransformer:
         """The motion diffusion transformer, which must have learned from this ear."""
         path = self.motion or assets.weights("motion.safetensors")
@@ -185,7 +191,7 @@ class Studio:
         """The portrait of the one face in a picture, ready to move; takes a second, so keep it for more calls."""
         if isinstance(subject, Portrait):
             return subject
-        portrait = prepare(_picture(subject), self.surface, self.pixel_encoder, self.relief)
+        portrait = prepare(_picture(subject), self.surface, self.pixel_encoder, self.relief, self.matting)
         return with_appearance(portrait, self.surface, self.face_networks)
 
     def grant(

@@ -24,6 +24,7 @@ from vasa_core.evaluate.judging import Bench
 from vasa_core.evaluate.lines import SITTERS, Line, read_lines
 from vasa_core.evaluate.seen import Mesh, Stage
 from vasa_core.evaluate.speaking import eyes, head, life, lips, pose_judge
+from vasa_core.matting import load_matting
 from vasa_core.pictures import load_picture
 from vasa_core.pixel_codes import load_pixel_encoder
 from vasa_core.portrait import prepare
@@ -76,7 +77,9 @@ def stage_of(name: str, bench: Bench, mesh: Mesh) -> Stage:
     """One of our sitters before the camera, looked at through known looks first."""
     pixels = load_pixel_encoder(assets.weights("pixels.safetensors"), bench.surface)
     relief = load_relief(assets.weights("relief.safetensors"))
-    portrait = prepare(load_picture(assets.FOLDER / "portraits" / f"{name}.png"), bench.surface, pixels, relief)
+    matting = load_matting(assets.weights("matting.safetensors"))
+    picture = load_picture(assets.FOLDER / "portraits" / f"{name}.png")
+    portrait = prepare(picture, bench.surface, pixels, relief, matting)
     return Stage(portrait, bench.surface, mesh, bench.judges.gaze)
 
 

@@ -20,6 +20,7 @@ from vasa_core.evaluate import expressions, identity, pixels
 from vasa_core.evaluate.held_out import CALM, CANONICAL_SHARE, ROLES, SIZE_PX, Sitter, Truth
 from vasa_core.landmarks import CROP_PX, cut, widen_lids
 from vasa_core.latents import DYNAMICS, EXPRESSION, IDENTITY, POSE
+from vasa_core.matting import Matting, load_matting
 from vasa_core.pixel_codes import PixelEncoder, load_pixel_encoder
 from vasa_core.portrait import Portrait, prepare
 from vasa_core.refinement import FaceNetworks, load_networks
@@ -180,7 +181,7 @@ class Subject:
 
 def subject(name: str, picture: UInt8[np.ndarray, "h w 3"], surface: Surface, watch: Watcher) -> Subject:
     """A picture made ready."""
-    portrait = prepare(picture, surface, pixel_encoder(), relief())
+    portrait = prepare(picture, surface, pixel_encoder(), relief(), matting())
     return Subject(
         name=name,
         portrait=portrait,
@@ -207,6 +208,12 @@ def pixel_encoder() -> PixelEncoder:
 def relief() -> Relief:
     """What tells how hair, hats and necks stand out; it knows none of the people who are judged."""
     return load_relief(assets.weights("relief.safetensors"))
+
+
+@lru_cache(maxsize=1)
+def matting() -> Matting:
+    """What tells a person from the background; it knows none of the people who are judged."""
+    return load_matting(assets.weights("matting.safetensors"))
 
 
 @lru_cache(maxsize=1)

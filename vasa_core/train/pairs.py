@@ -30,6 +30,7 @@ from vasa_core.decoder import Decoder, Pose
 from vasa_core.errors import BadPortrait
 from vasa_core.following import follower
 from vasa_core.landmarks import FaceCrop, crop_transform, cut
+from vasa_core.matting import Matting, load_matting
 from vasa_core.pixel_codes import PixelEncoder, load_pixel_encoder
 from vasa_core.portrait import Portrait, prepare, prepare_found
 from vasa_core.relief import Relief, load_relief
@@ -80,16 +81,17 @@ def pairs_of(
     rng: np.random.Generator | None = None,
     encoder: PixelEncoder | None = None,
     relief: Relief | None = None,
+    matting: Matting | None = None,
 ) -> Pairs:
-    """The portrait in frame `source` of a group driven to its `targets`; BadPortrait where it cannot serve. Encoder and
-    relief as at run time.
+    """The portrait in frame `source` of a group driven to its `targets`; BadPortrait where it cannot serve. Encoder,
+    relief and matting as at run time.
 
     With `rng` landmarks and matte are the true ones, spoiled as MediaPipe spoils them.
     """
     if rng:
         portrait = spoiled_truth(group, source, surface, rng, encoder, relief)
     else:
-        portrait = prepare(enlarged(group.picture[source]), surface, encoder, relief)
+        portrait = prepare(enlarged(group.picture[source]), surface, encoder, relief, matting)
     decoder, follows = Decoder(portrait, surface), follower(portrait, surface)
     carried = portrait.landmarks - on_crop(group.landmarks[source], portrait)
     warped, fine, coarse, truth, person = [], [], [], [], []
@@ -216,12 +218,13 @@ def prepare_shard(shard: Path, out: Path, seed: int, from_truth: bool = False) -
     surface = load_surface(assets.weights("surface.safetensors"))
     encoder = load_pixel_encoder(assets.weights("pixels.safetensors"), surface)
     relief = load_relief(assets.weights("relief.safetensors"))
+    matting = load_matting(assets.weights("matting.safetensors"))
     left_out = 0
     for group in read_shard(shard):
         rng = np.random.default_rng([seed, int(group.key)])
         for source, targets in chosen(group, rng):
             try:
-                pairs = pairs_of(group, source, targets, surface, rng if from_truth else None, encoder, relief)
+                pairs = pairs_of(group, source, targets, surface, rng if from_truth else None, encoder, relief, matting)
                 save_pairs(pairs, out / f"{group.key}-{source}.npz")
             except BadPortrait:  # a face that is not found, or found wrongly
                 left_out += 1
