@@ -214,7 +214,8 @@ def _patterned(size: int, rng: np.random.Generator) -> np.ndarray:
         at, axes = rng.uniform(0, size, 2), size * reach * rng.uniform(0.2, 1.0, 2)
         colour = tuple(float(v) for v in palette[rng.integers(6)] + rng.normal(size=3) * 12)
         if rng.random() < 0.25:
-            cv2.rectangle(picture, *(tuple(int(v) for v in at + s * axes) for s in (-1, 1)), colour, -1)
+            corner, other = (tuple(int(v) for v in at + side * axes) for side in (-1, 1))
+            cv2.rectangle(picture, corner, other, colour, -1)
         else:
             box = (tuple(map(float, at)), tuple(map(float, 2 * axes)), float(rng.uniform(0, 180)))
             cv2.ellipse(picture, box, colour, -1, cv2.LINE_AA)
@@ -237,7 +238,8 @@ def look_at(folder: Path, cache: Path, most: int, seed: int) -> None:
     todo = [tar for tar in finished if not (cache / f"{tar.stem}.npz").exists()]
     if not todo:
         return
-    watch, crowd = Watcher(), []
+    watch = Watcher()
+    crowd: list[Picture] = []
     for tar in tqdm(todo, unit="shard", desc=str(folder), mininterval=10):
         rng = np.random.default_rng([seed, int(tar.stem.split("-")[1])])
         rows = [row for group in read_shard(tar) for row in rows_of(group, watch, crowd, rng)]
