@@ -3,8 +3,9 @@
 MediaPipe's landmarks follow lips and lids, but see half of a nod, a raised brow and a glance (measured on frames whose
 truth is known). So the portrait is drawn as the landmarks would have it, the optical flow from there to the picture
 moves the landmarks to where the skin really is, and the motion is read again. The irises are
-looked for between the lids by their own colours. Beside that, the pixel encoder (`pixel_codes.py`) compares the two
-pictures by what it learned on other people; each is believed as far as it was found to err.
+looked for between the lids by their own colours. Beside that, two networks compare the two pictures by what they
+learned on other people: the pixel encoder (`pixel_codes.py`) the whole face, and `upper_face.py` eyes and brows, more
+closely. Each is believed as far as it was found to err.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ from vasa_core.decoder import Decoder, Pose
 from vasa_core.encoders import EYEBALL_RADIUS_CM
 from vasa_core.eyes import EyePlates
 from vasa_core.following import NOISE_CM, NOTHING_KNOWN, UNSURE, ExpectedChange, Moved, follower
-from vasa_core.latents import DYNAMICS, EXPRESSION, POSE
+from vasa_core.latents import DYNAMICS, EXPRESSION, GAZE, POSE
 from vasa_core.pixel_codes import PixelEncoder, Told
 from vasa_core.portrait import Portrait
 from vasa_core.surface import IRIS_CENTRES, LANDMARKS, LOWER_LIDS, LOWER_LIP, UPPER_LIDS, UPPER_LIP, Surface
+from vasa_core.upper_face import INNER_BROWS, OUTER_BROWS, Eyes, UpperFace
 
 ROUNDS, ROUNDS_NEAR = 3, 2
 FLOW_CM = 0.04
@@ -45,6 +47,9 @@ LEAST_IRIS = 0.3
 LEAST_OPEN = 0.6
 """Eyes less open than this share of what they are in the portrait do not tell where they look."""
 
+OPEN_FOR_NETWORKS = 0.35
+"""Networks, which know how lids follow a glance down, tell it of eyes open to this share."""
+
 FARTHEST_CM = 0.75
 """How far an iris is looked for from where it is in the portrait."""
 
@@ -60,13 +65,20 @@ SHIFT_HELD = 12.0
 CONTOURS_ERR = 3.0
 """Beside the pixel encoder, contours of lips and lids are taken to err this many times more than other landmarks."""
 
-IRIS_FITS = 0.15
-"""An iris is believed about gaze, whatever the encoder says, where what the eye shows is this much unlike (share of
-the contrast between iris and white) or less: on frames of ours it errs by 2 degrees and the encoder by 6; where light
-or paint differ, the other way round."""
+LIDS_DOUBTED, BROWS_DOUBTED = 0.25, 1.2
+"""What the closer look tells is taken to err this many times as much as it did: it knows lids better than landmarks
+do, brows no better than flow."""
 
-IRIS_BELIEVED, IRIS_ASTRAY_RAD = 0.7, np.deg2rad(12)
-"""Else how far it is believed where the encoder agrees, and how far apart they may be."""
+GAZE_DOUBTED = 2.0
+"""The pixel encoder's gaze, beside the closer look's, likewise."""
+
+EYES_LARGER = 1.31
+"""Eyes of rendered people, from which the networks learned, move their irises so much farther in a glance of so many
+degrees than our decoder does (`encoders.EYEBALL_RADIUS_CM`): what counts is where the iris is seen."""
+
+IRIS_ERRS_RAD, IRIS_FITS = np.deg2rad(2.5), 0.1
+"""How far an iris that was found errs when what the eye shows is like the portrait's, and how unlike it (share of the
+contrast between iris and white) doubles that."""
 
 Grey = Float[np.ndarray, "height width"]
 Picture = UInt8[np.ndarray, "512 512 3"]
@@ -87,11 +99,19 @@ class Closeup:
     """One portrait, ready to have its motion read off pictures of the same person."""
 
     def __init__(
-        self, portrait: Portrait, surface: Surface, hidden: float = 0.0, encoder: PixelEncoder | None = None
+        self,
+        portrait: Portrait,
+        surface: Surface,
+        hidden: float = 0.0,
+        encoder: PixelEncoder | None = None,
+        upper: UpperFace | None = None,
     ) -> None:
-        """`hidden` is said of a gaze that lids hide; without an encoder only this person's own pixels are asked."""
-        self.hidden, self.encoder = hidden, encoder
+        """`hidden` is said of a gaze that lids hide; without an encoder only this person's own pixels are asked,
+        without a closer look at the `upper` face the encoder alone tells of eyes and brows."""
+        self.hidden, self.encoder, self.upper = hidden, encoder, upper
         self.before = encoder(portrait.crop, portrait.landmarks) if encoder else None
+        self.eyes_before = upper(portrait.crop, portrait.landmarks) if upper else None
+        self.upper_from_code = lids_and_brows(surface)
         self.own = portrait.facial_dynamics - portrait.rest_dynamics
         self.portrait, self.decoder, self.follow = portrait, Decoder(portrait, surface), follower(portrait, surface)
         self.flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
@@ -113,27 +133,58 @@ class Closeup:
     def look(self, picture: Picture, landmarks: Float[np.ndarray, "478 2"], near: Moved | None = None) -> Seen:
         """The same, with where the skin was found."""
         told = self.encoder(picture, landmarks) if self.encoder else None
-        expected, gaze = self._expected(told)
+        eyes = self.upper(picture, landmarks) if self.upper else None
+        expected, gaze = self._expected(told, eyes)
         moved = self.follow(landmarks, near=near, expected=expected)
         for _ in range(ROUNDS if near is None else ROUNDS_NEAR):
             carried, spread_cm = self._carried(picture, landmarks, self.decoder.pose(*moved))
             moved = self.follow(carried, spread_cm, near=moved, expected=expected)
-        found, misfit = self._gaze(picture, self.decoder.pose(*moved))
-        moved[1][EXPRESSION:] = found if gaze is None else _agreed(found, gaze, misfit)
+        pose = self.decoder.pose(*moved)
+        found, misfit = self._gaze(picture, pose)
+        if gaze is not None and (np.isfinite(found).all() or self._eyes_show(pose)):
+            found = gaze[0] if np.isinf(misfit) else _weighed(*gaze, found, _iris_errors(misfit))
+        moved[1][EXPRESSION:] = found
         return Seen(moved=moved, landmarks=carried, spread_cm=spread_cm, told=told)
 
-    def _expected(self, told: Told | None) -> tuple[ExpectedChange, np.ndarray | None]:
-        """What the pixel encoder tells of the change since the portrait: pose and expression, and gaze (rad)."""
+    def _expected(
+        self, told: Told | None, eyes: Eyes | None
+    ) -> tuple[ExpectedChange, tuple[Float[np.ndarray, " 2"], Float[np.ndarray, "2 2"]] | None]:
+        """What the networks tell of the change since the portrait: pose and expression; and gaze (rad) with the
+        covariance of its errors."""
         if self.encoder is None or self.before is None or told is None:
             return NOTHING_KNOWN, None
         change, covariance = self.encoder.change(self.before, told)
         turn_and_code = np.r_[:3, POSE : POSE + EXPRESSION]
+        told_of = np.arange(len(turn_and_code))
+        doubted = np.r_[np.full(3, TURN_DOUBTED), np.ones(EXPRESSION)]
         mean, weight = np.zeros(POSE + EXPRESSION), np.diag(SHIFT_HELD * UNSURE)
-        known, doubted = slice(len(turn_and_code)), np.r_[np.full(3, TURN_DOUBTED), np.ones(EXPRESSION)]
-        mean[turn_and_code] = change[known] + np.r_[np.zeros(3), self.own[:EXPRESSION]]
-        precision = np.linalg.inv(covariance[known, known] * np.outer(doubted, doubted))
+        mean[turn_and_code] = change[told_of] + np.r_[np.zeros(3), self.own[:EXPRESSION]]
+        precision = np.linalg.inv(covariance[np.ix_(told_of, told_of)] * np.outer(doubted, doubted))
         weight[np.ix_(turn_and_code, turn_and_code)] = LANDMARKS_AGREE * precision
-        return ExpectedChange(mean=mean, precision=weight), change[3 + EXPRESSION :] + self.own[EXPRESSION:]
+        expected = ExpectedChange(mean=mean, precision=weight)
+        gaze, errs = change[-GAZE:], covariance[-GAZE:, -GAZE:]
+        if self.upper is not None and self.eyes_before is not None and eyes is not None:
+            changed, errors = self.upper.change(self.eyes_before, eyes)
+            expected = self._with_upper_face(expected, changed[GAZE:], errors[GAZE:, GAZE:])
+            gaze = _weighed(gaze, GAZE_DOUBTED**2 * errs, changed[:GAZE], errors[:GAZE, :GAZE])
+            errs = errors[:GAZE, :GAZE]
+        return expected, (EYES_LARGER * gaze + self.own[EXPRESSION:], EYES_LARGER**2 * errs)
+
+    def _with_upper_face(
+        self,
+        expected: ExpectedChange,
+        changed: Float[np.ndarray, " name=6"],
+        errors: Float[np.ndarray, "name=6 name=6"],
+    ) -> ExpectedChange:
+        """What is expected once lids and brows are known to have changed so much (cm, since the portrait)."""
+        rows = np.zeros((len(changed), POSE + EXPRESSION))
+        rows[:, POSE:] = self.upper_from_code
+        doubted = np.repeat([LIDS_DOUBTED, BROWS_DOUBTED], [2, len(changed) - 2])
+        sure = LANDMARKS_AGREE * rows.T @ np.linalg.inv(errors * np.outer(doubted, doubted))
+        precision = expected.precision + sure @ rows
+        seen = changed + self.upper_from_code @ self.own[:EXPRESSION]
+        mean = np.linalg.solve(precision, expected.precision @ expected.mean + sure @ seen)
+        return ExpectedChange(mean=mean, precision=precision)
 
     # --- skin ----------------------------------------------------------------------------------------------------
 
@@ -174,6 +225,12 @@ class Closeup:
         misfit = float(np.mean([seen[1] for seen in found if seen is not None]))
         return np.arcsin(np.clip([x, -y], -0.9, 0.9)).astype(np.float32), misfit
 
+    def _eyes_show(self, pose: Pose) -> bool:
+        """Whether an eye is open enough for networks to tell where it looks."""
+        contours = self.decoder.eye_openings(pose.projected)
+        shares = [cv2.contourArea(c.astype(np.float32)) / o for c, o in zip(contours, self.open_px, strict=True)]
+        return max(shares) > OPEN_FOR_NETWORKS
+
     def _moved_iris(self, picture: Picture, pose: Pose, eye: int) -> tuple[Float[np.ndarray, " 2"], float] | None:
         """How far the iris has moved, as if the head had not (px of the portrait), and how unlike the portrait's the
         eye is then; None where too little of it shows."""
@@ -211,15 +268,27 @@ def _misfit(
     return (bare + unlikeness) / float(opening.sum()) / max(contrast, 1.0)
 
 
-def _agreed(found: Float[np.ndarray, " 2"], told: Float[np.ndarray, " 2"], misfit: float) -> Float[np.ndarray, " 2"]:
-    """A gaze between the iris that was found and what the encoder tells: the less it fits, and the farther they are
-    apart, the less was it an iris. A gaze that nobody may tell (NaN) stays so."""
-    if np.isinf(misfit):
-        return told if np.isfinite(found).all() else found
-    fits = np.exp(-((misfit / IRIS_FITS) ** 2))
-    apart = np.exp(-((found - told) ** 2).sum() / IRIS_ASTRAY_RAD**2)
-    share = fits + (1 - fits) * IRIS_BELIEVED * apart
-    return (told + share * (found - told)).astype(np.float32)
+def _iris_errors(misfit: float) -> Float[np.ndarray, "2 2"]:
+    """The covariance of a gaze read off an iris: the less it fits, the less was it one."""
+    return np.eye(2) * (IRIS_ERRS_RAD * (1 + (misfit / IRIS_FITS) ** 2)) ** 2
+
+
+def lids_and_brows(surface: Surface) -> Float[np.ndarray, "name=6 expression=48"]:
+    """What each expression coordinate does to what `upper_face.NAMES` tells of lids and brows (cm)."""
+    up = surface.dynamics_basis[:, :LANDMARKS, 1].astype(np.float64)
+    rows = [
+        up[:, list(upper[2:5])].mean(1) - up[:, list(lower[2:5])].mean(1)
+        for upper, lower in zip(UPPER_LIDS, LOWER_LIDS, strict=True)
+    ]
+    return np.stack([*rows, *(up[:, list(ids)].mean(1) for ids in (*INNER_BROWS, *OUTER_BROWS))])
+
+
+def _weighed(
+    one: np.ndarray, one_errs: np.ndarray, other: np.ndarray, other_errs: np.ndarray
+) -> Float[np.ndarray, " number"]:
+    """The mean of two that err independently, each weighed by its covariance."""
+    sure, as_sure = np.linalg.inv(one_errs), np.linalg.inv(other_errs)
+    return np.linalg.solve(sure + as_sure, sure @ one + as_sure @ other)
 
 
 def iris_unlikeness(

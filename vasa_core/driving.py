@@ -25,6 +25,7 @@ from vasa_core.latents import EXPRESSION, POSE, Motion
 from vasa_core.pixel_codes import load_pixel_encoder
 from vasa_core.portrait import prepare
 from vasa_core.surface import LANDMARKS, LOWER_LIDS, LOWER_LIP, UPPER_LIDS, UPPER_LIP, Surface
+from vasa_core.upper_face import load_upper_face
 
 FIRST_SECONDS = 6.0
 CANDIDATES = 40
@@ -95,8 +96,9 @@ def driver(video: Path, footage: Footage, surface: Surface) -> Closeup:
     second = footage.seconds[early[int(np.argmin(unrest(codes, surface)))]]
     picture = next(still.picture for still in stills(video) if np.float32(still.second) == second)
     pixels = load_pixel_encoder(assets.weights("pixels.safetensors"), surface)
+    upper = load_upper_face(assets.weights("upper_face.safetensors"), surface)
     try:
-        return Closeup(prepare(picture, surface, pixels), surface, hidden=np.nan, encoder=pixels)
+        return Closeup(prepare(picture, surface, pixels), surface, hidden=np.nan, encoder=pixels, upper=upper)
     except BadPortrait as why:
         raise BadVideo(f"the face in {video.name} cannot be followed, at {second:.1f} s: {why}") from why
 

@@ -32,6 +32,9 @@ HIGH_PX, WIDE_PX = 72, 80
 RAISED_CM = 0.9
 """The window's middle lies this far above the middle of an eye's corners: it shows the brow, raised too."""
 
+BESIDE_PX = 4
+"""Pixels that are cut out beside what windows show."""
+
 BROWS = ((70, 63, 105, 66, 107, 55, 65, 52, 53, 46), (300, 293, 334, 296, 336, 285, 295, 282, 283, 276))
 INNER_BROWS, OUTER_BROWS = ((55, 107), (285, 336)), ((70, 105), (300, 334))
 """Whose mean heights `evaluate.expressions` reads, and so the network tells."""
@@ -86,19 +89,30 @@ def windows(
     margin_px: int = 0,
 ) -> UInt8[np.ndarray, "eye=2 high wide 3"]:
     """Both eyes with their brows, upright and of one size, the left one mirrored."""
-    high, wide = HIGH_PX + 2 * margin_px, WIDE_PX + 2 * margin_px
-    shown = []
-    for transform in windows_from_picture(landmarks, surface, margin_px):
-        shrink = float(np.hypot(*transform[0, :2]))
-        source = picture
-        if shrink < 1:  # warpAffine does not average
-            source = cv2.resize(picture, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
-            half = (0.5 / shrink - 0.5) * transform[:, :2].sum(1)
-            transform = np.c_[transform[:, :2] / shrink, transform[:, 2] + half]
-        shown.append(
-            cv2.warpAffine(source, transform, (wide, high), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-        )
-    return np.stack(shown)
+    size = WIDE_PX + 2 * margin_px, HIGH_PX + 2 * margin_px
+    part, maps = _sized(picture, windows_from_picture(landmarks, surface, margin_px), size)
+    how = {"flags": cv2.INTER_LINEAR, "borderMode": cv2.BORDER_REFLECT_101}
+    return np.stack([cv2.warpAffine(part, transform, size, **how) for transform in maps])
+
+
+def _sized(
+    picture: UInt8[np.ndarray, "height width 3"], maps: Float[np.ndarray, "eye 2 3"], size: tuple[int, int]
+) -> tuple[UInt8[np.ndarray, "high wide 3"], Float[np.ndarray, "eye 2 3"]]:
+    """The part of the picture that the windows show, no larger than they show it, and the maps from there: warpAffine
+    does not average."""
+    shrink = float(np.hypot(*maps[0, 0, :2]))
+    if shrink >= 1:
+        return picture, maps
+    corners = np.array([(x, y) for x in (0, size[0]) for y in (0, size[1])])
+    seen = np.concatenate([np.linalg.solve(m[:, :2], (corners - m[:, 2]).T).T for m in maps])
+    end = np.array(picture.shape[1::-1])
+    low = np.clip(np.floor(seen.min(0)) - BESIDE_PX, 0, end - 1).astype(int)
+    high = np.clip(np.ceil(seen.max(0)) + BESIDE_PX, low + 1, end).astype(int)
+    part = picture[low[1] : high[1], low[0] : high[0]]
+    part = cv2.resize(part, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+    # pixels' centres: x becomes (x - low + 0.5) * shrink - 0.5
+    shift = maps[:, :, 2] + maps[:, :, :2] @ (low + 0.5 / shrink - 0.5)
+    return part, np.concatenate([maps[:, :, :2] / shrink, shift[:, :, None]], 2)
 
 
 def windows_from_picture(

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from vasa_core import assets
-from vasa_core.closeup import Closeup
+from vasa_core.closeup import EYES_LARGER, Closeup
 from vasa_core.decoder import Decoder
 from vasa_core.evaluate import expressions, identity, pixels
 from vasa_core.evaluate.held_out import CALM, CANONICAL_SHARE, ROLES, SIZE_PX, Sitter, Truth
@@ -26,6 +26,7 @@ from vasa_core.portrait import Portrait, prepare
 from vasa_core.refinement import FaceNetworks, load_networks
 from vasa_core.relief import Relief, load_relief
 from vasa_core.surface import LANDMARKS, Surface, load_surface
+from vasa_core.upper_face import UpperFace, load_upper_face
 from vasa_core.world.facekit import head_rotation
 
 BONES = (33, 133, 362, 263, 168, 6, 197, 195, 5, 4)
@@ -170,9 +171,9 @@ class Subject:
         return (self.portrait.identity_code + before.identity_code) / 2 if before else self.portrait.identity_code
 
     def reading(self, dynamics: Float[np.ndarray, " dynamics=50"]) -> expressions.Reading:
-        """What facial dynamics do on this face."""
+        """What facial dynamics do on this face; gaze in degrees of rendered people's eyes, as the truth has it."""
         head = self.decoder.rest[:LANDMARKS] + self.surface.displacement(dynamics)[:LANDMARKS]
-        return expressions.read(head, np.degrees(dynamics[EXPRESSION:]))
+        return expressions.read(head, np.degrees(dynamics[EXPRESSION:]) / EYES_LARGER)
 
     def bones_px(self, head_pose: Float[np.ndarray, " pose=6"]) -> Float[np.ndarray, "bone 2"]:
         """Where this pose puts landmarks on bone, whatever the face does."""
@@ -186,7 +187,7 @@ def subject(name: str, picture: UInt8[np.ndarray, "h w 3"], surface: Surface, wa
         name=name,
         portrait=portrait,
         decoder=ready_decoder(portrait, surface),
-        closeup=Closeup(portrait, surface, encoder=pixel_encoder()),
+        closeup=Closeup(portrait, surface, encoder=pixel_encoder(), upper=upper_face()),
         surface=surface,
         watch=watch,
     )
@@ -202,6 +203,13 @@ def pixel_encoder() -> PixelEncoder:
     """The encoder that the second look asks; it knows none of the people who are judged."""
     surface = load_surface(assets.weights("surface.safetensors"))
     return load_pixel_encoder(assets.weights("pixels.safetensors"), surface)
+
+
+@lru_cache(maxsize=1)
+def upper_face() -> UpperFace:
+    """The closer look at eyes and brows that the second look asks; it knows none of the people who are judged."""
+    surface = load_surface(assets.weights("surface.safetensors"))
+    return load_upper_face(assets.weights("upper_face.safetensors"), surface)
 
 
 @lru_cache(maxsize=1)
