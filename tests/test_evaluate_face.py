@@ -48,6 +48,15 @@ def test_an_error_counts_only_where_the_mask_is():
     assert math.isnan(pixels.squared_error(picture, other, where & ~where))
 
 
+def test_warping_alone_fetches_pixels_and_leaves_what_comes_from_nowhere():
+    picture = np.random.default_rng(0).integers(0, 255, (16, 16, 3)).astype(np.uint8)
+    x, y = np.meshgrid(np.arange(16, dtype=np.float32), np.arange(16, dtype=np.float32))
+    backward = np.stack([x + 3, y], -1)
+    backward[8:] = -1e6
+    moved = pixels.moved_alone(picture, backward)
+    assert np.array_equal(moved[:8, :13], picture[:8, 3:]) and np.array_equal(moved[8:], picture[8:])
+
+
 def test_blur_takes_sharpness_away_and_a_copy_keeps_it():
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3)).astype(np.uint8)
     where = np.ones((64, 64), bool)

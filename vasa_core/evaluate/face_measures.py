@@ -48,8 +48,8 @@ def note_self(one: Subject, notes: Notes, kind: str) -> None:
 
 
 def note_driven(one: Seat, notes: Notes) -> list[Picture]:
-    """Driven to the sitter's other frames, by the engine and by warping alone, against those frames; returns three
-    pictures a frame: truth, engine, warp."""
+    """Driven to the sitter's other frames, by the engine, without its network and by warping alone, against those
+    frames; returns three pictures a frame: truth, engine, without the network."""
     decoder = one.subject.decoder
     shown: list[Picture] = []
     for frame in range(1, len(ROLES)):
@@ -60,7 +60,7 @@ def note_driven(one: Seat, notes: Notes) -> list[Picture]:
         pose = decoder.pose(*look.motion)
         warp = decoder.warped(pose)
         pictures = (one.crops[frame], one.subject.frame(look.motion), warp.picture)
-        _note_regions(one, frame, pictures, notes)
+        _note_regions(one, frame, (*pictures, pixels.moved_alone(one.subject.portrait.crop, warp.backward)), notes)
         _note_sharpness(one, frame, pictures, notes)
         inside = (warp.alpha > 0.5) & one.inside
         notes["mask iou"].append(pixels.overlap(inside, one.people[frame] & one.inside))
@@ -70,12 +70,13 @@ def note_driven(one: Seat, notes: Notes) -> list[Picture]:
     return shown
 
 
-def _note_regions(one: Seat, frame: int, pictures: tuple[Picture, Picture, Picture], notes: Notes) -> None:
-    truth, ours, warp = pictures
+def _note_regions(one: Seat, frame: int, pictures: tuple[Picture, ...], notes: Notes) -> None:
+    truth, *others = pictures
     for name, where in regions(one, frame).items():
-        error, plain = (pixels.squared_error(picture, truth, where) for picture in (ours, warp))
+        error, drawn, plain = (pixels.squared_error(picture, truth, where) for picture in others)
         if not math.isnan(error):
             notes[f"driven psnr {name}"].append(pixels.psnr_db(error))
+            notes[f"drawn psnr {name}"].append(pixels.psnr_db(drawn))
             notes[f"warped psnr {name}"].append(pixels.psnr_db(plain))
             notes[f"driven psnr {name}, {ROLES[frame]}"].append(pixels.psnr_db(error))
             notes[f"worst {name}"].append((pixels.psnr_db(error), f"{one.subject.name} {ROLES[frame]}"))

@@ -51,6 +51,15 @@ def sharpness(picture: Picture, where: Mask) -> float:
     return float(cv2.Laplacian(luma, cv2.CV_32F)[where].var())
 
 
+def moved_alone(picture: Picture, backward: Float[np.ndarray, "height width 2"]) -> Picture:
+    """Warping and nothing else: each pixel from where `backward` (x, y) says; what comes from nowhere (far outside)
+    stays as it is."""
+    y, x = np.mgrid[: picture.shape[0], : picture.shape[1]].astype(np.float32)
+    nowhere = backward[..., 0] < -picture.shape[1]
+    x, y = np.where(nowhere, x, backward[..., 0]), np.where(nowhere, y, backward[..., 1])
+    return cv2.remap(picture, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+
+
 def hull(points: Float[np.ndarray, "n 2"], grow: float = 1.0) -> Mask:
     """The convex hull of landmarks as a mask of the crop, enlarged about its middle."""
     middle = points.mean(0)
