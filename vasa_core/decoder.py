@@ -118,11 +118,17 @@ class Decoder:
     """Holds what one portrait needs for every frame; `frame` is a pure function of the motion."""
 
     def __init__(
-        self, portrait: Portrait, surface: Surface, networks: FaceNetworks | None = None, size: int = CROP_PX
+        self,
+        portrait: Portrait,
+        surface: Surface,
+        networks: FaceNetworks | None = None,
+        size: int = CROP_PX,
+        smile_yields: bool = True,
     ) -> None:
         """Without `networks` frames are made of the portrait's own pixels alone: what refinement is measured by.
 
         `size` is CROP_PX or `plates.LARGE_PX`: the same geometry and the network's same word, with more pixels.
+        Whoever reads a motion off a face wants it as it is, not a smile that yields to rounded lips.
         """
         self.portrait, self.surface, self.camera = portrait, surface, portrait.camera
         self.face = surface.parts["face"]
@@ -136,7 +142,7 @@ class Decoder:
         self.rest = seat_cavity(surface, self.rest, neutral)
         self.contact = Contact(surface, self.rest[self.face])
         own = portrait.facial_dynamics - portrait.rest_dynamics
-        self.smile = smile_of(surface, portrait.rest_dynamics, own)
+        self.smile = smile_of(surface, portrait.rest_dynamics if smile_yields else np.zeros_like(own), own)
         self.triangles = surface.triangles["face"]
         self._contours()
         self._face_attributes(source)

@@ -1,8 +1,8 @@
 """Smiles that give way: lips that smile in the portrait let go of it as far as they are asked to round.
 
 A smile draws lips wide, and rounding them on top of it leaves them wide: OO would stay a smile with teeth. Who smiles
-and says OO stops smiling for as long. So the portrait's own smile is taken back by the share of rounding that the motion
-asks for beyond the portrait's own look.
+and says OO stops smiling for as long. So the portrait's own smile is taken back by the share of rounding that the
+motion asks for beyond the portrait's own look.
 """
 
 from __future__ import annotations
