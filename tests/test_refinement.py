@@ -75,7 +75,7 @@ def test_no_ghost_of_a_head_that_has_moved_on_and_no_flow_where_skin_is_shown():
 @pytest.mark.parametrize(("opening", "painted", "gain"), [("mouth", MOUTH_PAINTED, 0.5), ("eyes", 0.0, 0.0)])
 def test_of_what_is_drawn_between_lips_and_lids_so_much_may_be_painted_and_lit(opening, painted, gain):
     fine, still, matte = torch.zeros(1, 5, 32, 32), torch.zeros(1, 12, 16, 16), torch.ones(1, 1, 32, 32)
-    fine[:, FINE.index(opening), 14:18, 8:24] = 1.0
+    fine[:, FINE.index("person")] = fine[:, FINE.index(opening), 14:18, 8:24] = 1.0
     for source, allowed in ((UNMOVED, 0.0), (PAINTED, painted)):
         said = bounded(answer(source, gain=0.5), fine, still, matte)
         assert shares(said)[:, WARPED, 14:18, 8:24].min() == pytest.approx(1 - allowed)

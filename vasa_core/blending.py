@@ -15,6 +15,7 @@ from jaxtyping import Float, UInt8
 
 from vasa_core.landmarks import CROP_PX
 from vasa_core.refinement import (
+    BESIDE_PX,
     FACE_MOVED_PX,
     FACE_STILL_PX,
     FEATURES,
@@ -51,7 +52,7 @@ NEXT = np.uint32(1)
 
 _PORTRAIT_AT, _FINE_AT, _COARSE_AT = 12, 24, 24 + 4 * len(FINE)
 _HEAD = COARSE.index("head")
-_FACE, _SHOWN, _MOUTH, _EYES = (FINE.index(name) for name in ("face", "shown", "mouth", "eyes"))
+_PERSON, _FACE, _SHOWN, _MOUTH, _EYES = (FINE.index(name) for name in ("person", "face", "shown", "mouth", "eyes"))
 
 
 ZERO, HALF, ONE, BRIGHTEST = (np.float32(x) for x in (0, 0.5, 1, 255))
@@ -101,12 +102,15 @@ def eyes_in(fine: UInt8[np.ndarray, "fine=5 256 256"]) -> UInt8[np.ndarray, "256
 def unpainted_in(
     fine: UInt8[np.ndarray, "fine=5 256 256"], eyes: UInt8[np.ndarray, "256 256"]
 ) -> Float[np.ndarray, "256 256"]:
-    """How much of each pixel nothing may paint over: the eyes, and most of a mouth that is wide open."""
+    """How much of each pixel nothing may paint over: the eyes, most of a mouth that is wide open, and what lies beside
+    the person."""
     mouth = cv2.dilate(fine[_MOUTH], np.ones((3, 3), np.uint8))
     around = cv2.blur(fine[_MOUTH].astype(np.float32), (WIDE_PX, WIDE_PX), borderType=cv2.BORDER_CONSTANT) / 255
     wide = np.clip((around - WIDE_FROM) / (WIDE_TO - WIDE_FROM), 0, 1)
     wide = cv2.dilate(wide, np.ones((2 * WIDE_PX - 1,) * 2))
-    return np.maximum(eyes, (1 - MOUTH_PAINTED * (1 - wide)) * mouth) / np.float32(255)
+    person = cv2.dilate(fine[_PERSON], np.ones((2 * BESIDE_PX + 1,) * 2, np.uint8))
+    drawn = np.maximum(eyes, (1 - MOUTH_PAINTED * (1 - wide)) * mouth)
+    return np.maximum(drawn, 255 - person.astype(np.float32)) / np.float32(255)
 
 
 @numba.njit(cache=True, fastmath=True, nogil=True)

@@ -59,6 +59,10 @@ FACE_STILL_PX, FACE_MOVED_PX = 0.5, 1.5
 """On the crop: a displacement up to the first leaves the portrait in place, from the second on it has moved; faces are
 looked at more closely."""
 
+BESIDE_PX = 2
+"""So far beside a person, in pixels of 256, the network may paint: farther off it left a haze of skin along turned
+heads, where it cannot know what is head and what background."""
+
 FRINGE_PX = 4
 """So far beyond its matte, in pixels of 256, a portrait may still show hair."""
 
@@ -218,12 +222,14 @@ def bounded(
 ) -> Answer:
     """The answer within what the geometry knows; `matte` is the unmoved portrait's.
 
-    Left to itself the network leaves ghosts of the unmoved head beside a turned one, moves lips a little, and paints
-    mouths as they are on average. So it may light what is drawn between the lips, and paint over half of it.
+    Left to itself the network leaves ghosts of the unmoved head and a haze of skin beside a turned one, moves lips a
+    little, and paints mouths as they are on average. So it may light what is drawn between the lips, and paint over
+    half of it.
     """
     face, shown = fine[:, 1:2], fine[:, 2:3]
     mouth, eyes = (F.max_pool2d(fine[:, k : k + 1], 3, 1, 1) for k in (3, 4))
     drawn = torch.maximum(mouth, eyes)
+    person = F.max_pool2d(fine[:, :1], 2 * BESIDE_PX + 1, 1, BESIDE_PX)
     around = F.avg_pool2d(fine[:, 3:4], WIDE_PX, 1, WIDE_PX // 2)
     wide = ((around - WIDE_FROM) / (WIDE_TO - WIDE_FROM)).clamp(0, 1)
     wide = F.max_pool2d(wide, 2 * WIDE_PX - 1, 1, WIDE_PX - 1)
@@ -242,7 +248,7 @@ def bounded(
         flow=answer.flow * (1 - F.avg_pool2d(torch.maximum(shown, drawn), 4)),
         gain=answer.gain * (1 - F.max_pool2d(eyes, 4)),
         unmoved_within=1 - torch.stack([gone * head, gone_face * face, drawn]).amax(0),
-        painted_within=1 - torch.maximum(eyes, (1 - MOUTH_PAINTED * (1 - wide)) * mouth),
+        painted_within=1 - torch.stack([eyes, (1 - MOUTH_PAINTED * (1 - wide)) * mouth, 1 - person]).amax(0),
     )
 
 
