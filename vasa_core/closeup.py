@@ -113,11 +113,8 @@ class Closeup:
         self.eyes_before = upper(portrait.crop, portrait.landmarks) if upper else None
         self.upper_from_code = lids_and_brows(surface)
         self.own = portrait.facial_dynamics - portrait.rest_dynamics
-        self.portrait, self.decoder, self.follow = (
-            portrait,
-            Decoder(portrait, surface, smile_yields=False),
-            follower(portrait, surface),
-        )
+        self.portrait, self.follow = portrait, follower(portrait, surface)
+        self.decoder = Decoder(portrait, surface, smile_yields=False)
         self.flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         rings = [portrait.landmarks[centre + 1 : centre + 5] - portrait.landmarks[centre] for centre in IRIS_CENTRES]
         self.iris_px = [float(np.linalg.norm(ring, axis=1).mean()) for ring in rings]
