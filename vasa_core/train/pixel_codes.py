@@ -445,17 +445,8 @@ class Trainer:
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), LONGEST_STEP)
         self.optimiser.step()
         self.step += 1
-        self._average()
+        average(self.averaged, self.network, self.step, AVERAGED)
         return {name: float(term.detach()) for name, term in terms.items()}
-
-    def _average(self) -> None:
-        share = min(AVERAGED, self.step / (self.step + 10))
-        with torch.no_grad():
-            for kept, now in zip(self.averaged.state_dict().values(), self.network.state_dict().values(), strict=True):
-                if kept.dtype.is_floating_point:
-                    kept.lerp_(now, 1 - share)
-                else:
-                    kept.copy_(now)
 
     def save(self, path: Path) -> None:
         """All that is needed to go on."""
@@ -475,6 +466,17 @@ class Trainer:
     def encoder(self) -> PixelEncoder:
         """What was learned so far."""
         return PixelEncoder(self.averaged.eval(), self.surface)
+
+
+def average(kept: nn.Module, now: nn.Module, step: int, share: float) -> None:
+    """Moves the weights that are kept towards those of this step; this share of them stays, less in the first steps."""
+    share = min(share, step / (step + 10))
+    with torch.no_grad():
+        for mean, value in zip(kept.state_dict().values(), now.state_dict().values(), strict=True):
+            if mean.dtype.is_floating_point:
+                mean.lerp_(value, 1 - share)
+            else:
+                mean.copy_(value)
 
 
 # ---- judging ---------------------------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ from vasa_core.landmarks import CROP_PX, crop_transform, cut, widen_lids
 from vasa_core.pixel_codes import planes
 from vasa_core.surface import IRIS_CENTRES, LANDMARKS, LOWER_LIDS, UPPER_LIDS, Surface, load_surface
 from vasa_core.train.face import random_look
-from vasa_core.train.pixel_codes import THROUGH_LIDS, eyes_through_lids
+from vasa_core.train.pixel_codes import THROUGH_LIDS, average, eyes_through_lids
 from vasa_core.upper_face import (
     CHANGED,
     DIRECTIONS,
@@ -368,17 +368,8 @@ class Trainer:
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), LONGEST_STEP)
         self.optimiser.step()
         self.step += 1
-        self._average()
+        average(self.averaged, self.network, self.step, AVERAGED)
         return {name: float(term.detach()) for name, term in terms.items()}
-
-    def _average(self) -> None:
-        share = min(AVERAGED, self.step / (self.step + 10))
-        with torch.no_grad():
-            for kept, now in zip(self.averaged.state_dict().values(), self.network.state_dict().values(), strict=True):
-                if kept.dtype.is_floating_point:
-                    kept.lerp_(now, 1 - share)
-                else:
-                    kept.copy_(now)
 
     def save(self, path: Path) -> None:
         """All that is needed to go on."""
