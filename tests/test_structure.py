@@ -19,7 +19,7 @@ ORDER = """
     pictures audio landmarks surface clay diffusion
     footage encoders pixel_codes upper_face matting relief speech wav2vec controls options motion swift sampler
     resting blinks
-    portrait outline plates following contact smiles eyes teeth mouth sight refinement blending eightbit mending
+    portrait outline plates following contact smiles folds eyes teeth mouth sight refinement blending eightbit mending
     attention trailing warping decoder origins device device.*
     closeup driving render stream device.measure
     trust trust.chain trust.schema trust.store trust.audit trust.accounts trust.consent

@@ -2,8 +2,8 @@
 
 The posed surface and the sheet around it are rasterised into a backward map (which portrait pixel is seen here),
 through which the portrait's own pixels travel at full resolution; skin the portrait does not show is sampled from the
-appearance volume; the mouth's inside and the eyes are drawn where lips and lids leave them open; all over a
-background that stays still.
+appearance volume; folds of the skin are shaded, the mouth's inside and the eyes drawn where lips and lids leave them
+open; all over a background that stays still.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from jaxtyping import Float, UInt8
 
 from vasa_core.contact import Contact
 from vasa_core.eyes import EYE_FRONT_CM, LID_FOLDS, draw_eye, draw_lid, gaze_shift_px, lash_colours, lift_eye, lift_lid
+from vasa_core.folds import folds_of
 from vasa_core.geometry import NECK_PIVOT_CM, empty_depth, rasterise, rotation, vertex_normals
 from vasa_core.landmarks import CROP_PX
 from vasa_core.latents import DYNAMICS, EXPRESSION, POSE
@@ -161,6 +162,7 @@ class Decoder:
         self.lashes = lash_colours(plates.crop, [at[upper] for upper, _ in self.lid_paths], self.lids)
         self.person_pixels = packed(unmixed(plates.crop, plates.background, plates.matte), plates.matte)
         self.near_person = near_person(plates.matte)
+        self.folds = folds_of(portrait, surface)
         self.volume_from_cm = index_from_cm()
         if networks and not len(portrait.appearance_volume):
             self.portrait = portrait = replace(portrait, appearance_volume=lifted(portrait, self._depth(), networks))
@@ -299,10 +301,11 @@ class Decoder:
         )
 
     def warped(self, pose: Pose) -> Warp:
-        """The frame made of the portrait's own pixels alone, mouth and eyes drawn into it."""
+        """The frame made of the portrait's own pixels alone, folds, mouth and eyes drawn into it."""
         projected = at_size(pose.projected, self.zoom)
         warp = self._pixels(projected, at_size(pose.sheet, self.zoom), self._trusted(pose.head_pose))
         frame = warp.picture
+        self.folds.draw(frame, warp.backward, warp.face, pose.facial_dynamics)
         lips = self.mouth_opening(projected)
         cheeks = at_size(self._seen(inner_cheeks(pose.canonical[self.lips]), pose.head_pose), self.zoom)
         draw_mouth(frame, self.surface, self.light, pose.canonical, pose.posed, projected, lips, cheeks, self.teeth)

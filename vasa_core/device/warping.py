@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vasa_core.decoder import TURNED_IN, Decoder, unmixed
+from vasa_core.device.folds import Folding
 from vasa_core.device.posing import Poses, enlarged, on
 from vasa_core.device.raster import Hits, hits, interpolated
 from vasa_core.warping import PAD, SHOWN
@@ -67,9 +68,11 @@ class Warping:
         walls = np.array(portrait.colour_volume.shape[:0:-1], np.float32)  # width, height, depth
         self.last, self.most = on(device, walls - 1), on(device, walls - np.float32(1.001))
         self.hidden_exists = decoder.hidden_exists
+        self.folding = Folding(decoder.folds, device)
 
     def __call__(self, poses: Poses, rooms: Rooms) -> tuple[Warps, tuple[Hits, Hits]]:
-        """Each moment's warp, and what the rasteriser says of sheet and face; the twin of `Decoder._pixels`."""
+        """Each moment's warp, and what the rasteriser says of sheet and face; the twin of `Decoder._pixels`,
+        folds drawn."""
         size, batch = (self.size, self.size), len(poses.sheet)
         on_sheet = hits(enlarged(poses.sheet, self.zoom), self.sheet_triangles, size, rooms.sheet)
         backward = interpolated(on_sheet, self.sheet_px.expand(batch, -1, -1), self.sheet_triangles, NOWHERE)
@@ -79,6 +82,7 @@ class Warping:
         alpha, picture = self._looked_up(backward)
         if self.hidden_exists:
             picture = self._hidden_shown(picture, alpha, face)
+        picture = self.folding(picture, backward, face[..., 2:4], poses.facial_dynamics)
         return Warps(picture=picture, alpha=alpha, face=face[..., 2:4]), (on_sheet, on_face)
 
     def _trusted(self, poses: Poses) -> Float[Tensor, "batch face 7"]:
