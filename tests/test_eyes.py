@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from vasa_core.eyes import LID_FOLDS, UNDER_BROWS, draw_lid, lift_lid, polygon_mask
+from vasa_core.eyes import COMES_DOWN, LID_FOLDS, UNDER_BROWS, draw_lid, lift_lid, polygon_mask, under_lid
 
 
 @pytest.mark.parametrize("up", [0.0, 0.25, 0.5, 0.75])
@@ -62,3 +62,11 @@ def test_a_shut_lid_hides_the_eye_and_an_open_one_is_untouched(face):
     assert np.abs(crop[middle] - skin[middle]).mean() > 80
     assert np.abs(shut[middle] - skin[middle]).mean() < 20
     assert np.array_equal(shut[300:], crop[300:])
+
+
+def test_a_shutting_lid_brings_down_an_eye_that_looks_up_and_no_other():
+    up, down, half = np.array([3.0, -4.0]), np.array([3.0, 4.0]), sum(COMES_DOWN) / 2
+    np.testing.assert_array_equal(under_lid(up, COMES_DOWN[0]), up)
+    np.testing.assert_allclose(under_lid(up, half), [3, -2])
+    np.testing.assert_array_equal(under_lid(up, COMES_DOWN[1]), [3, 0])
+    np.testing.assert_array_equal(under_lid(down, 1.0), down)

@@ -16,7 +16,17 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from vasa_core.contact import Contact
-from vasa_core.eyes import EYE_FRONT_CM, LID_FOLDS, draw_eye, draw_lid, gaze_shift_px, lash_colours, lift_eye, lift_lid
+from vasa_core.eyes import (
+    EYE_FRONT_CM,
+    LID_FOLDS,
+    draw_eye,
+    draw_lid,
+    gaze_shift_px,
+    lash_colours,
+    lift_eye,
+    lift_lid,
+    under_lid,
+)
 from vasa_core.folds import folds_of
 from vasa_core.geometry import NECK_PIVOT_CM, empty_depth, rasterise, rotation, vertex_normals
 from vasa_core.landmarks import CROP_PX
@@ -317,7 +327,7 @@ class Decoder:
             fold = projected[list(LID_FOLDS[k]), :2]
             there = self._eye_transform(k, pose.head_pose)
             draw_lid(frame, upper, fold, self.lids[k], self.lashes[k], there, shut)
-            draw_eye(frame, self.eyes[k], opened, there, shift)
+            draw_eye(frame, self.eyes[k], opened, there, under_lid(shift, shut))
         return warp
 
     def sight(self, pose: Pose, warp: Warp) -> Sight:

@@ -59,6 +59,11 @@ LASH_STRENGTH = 0.7
 """How dark the line of lashes lies along a shut lid, against the portrait's own."""
 
 
+COMES_DOWN = (0.15, 0.5)
+"""A lid that shuts by more than this (0 open, 1 shut) brings an eye down that looks up, wholly from so much on: who
+blinks while looking up shows no white below."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class EyePlates:
     """One eye of the portrait in a window of the crop: as it is, the white without iris, the iris alone."""
@@ -153,6 +158,13 @@ def gaze_shift_px(
     x, y = np.sin(gaze[0]), -np.sin(gaze[1])
     offset = rotation @ np.array([x, y, 0.0]) * EYEBALL_RADIUS_CM * scale_px
     return np.array([offset[0], -offset[1]], np.float32)
+
+
+def under_lid(shift: Float[np.ndarray, " 2"], shut: float) -> Float[np.ndarray, " 2"]:
+    """How far the iris moves (px) under a lid this far shut: upwards only while the lid is open."""
+    begun, whole = COMES_DOWN
+    kept = 1 - min(max((shut - begun) / (whole - begun), 0.0), 1.0)
+    return np.array([shift[0], max(shift[1], kept * shift[1])], np.float32)
 
 
 def draw_eye(

@@ -14,6 +14,7 @@ from vasa_core.device.posing import Poses, Posing, enlarged, on
 from vasa_core.device.warping import whole
 from vasa_core.encoders import EYEBALL_RADIUS_CM
 from vasa_core.eyes import (
+    COMES_DOWN,
     EYE_FRONT_CM,
     LASH_DROP,
     LASH_FEATHER,
@@ -77,13 +78,13 @@ class Eyes:
     ) -> None:
         """Draws lid and eye into each picture; `contour` is the lids', in pixels of that picture."""
         from_frame, start = self._from_frame(posing, poses)
-        self._lid(pictures, enlarged(poses.projected, self.zoom), from_frame, start)
+        shut = self._lid(pictures, enlarged(poses.projected, self.zoom), from_frame, start)
         window, low, high = within(contour, self.window, 1, 2, self.frame_px)
         area = _areas(contour) / (contour[..., 0].amax(1) - contour[..., 0].amin(1)).clamp(min=1)
         there = ((high - low).amin(1) >= 2) * (area - 0.5).clamp(0, 1)
         mask = (polygons(window.inside(contour), self.window) * there[:, None, None])[..., None]
         at = window.places() @ from_frame[:, None].mT + start[:, None, None] - self.origin
-        gaze = self._gaze_px(poses)
+        gaze = under_lid(self._gaze_px(poses), shut)
         seen, white, inside = (looked_up(plate, at) for plate in (self.seen, self.white, self.inside))
         iris = looked_up(self.iris, at - gaze[:, None, None])
         moved = white * (1 - iris[..., 3:]) + iris[..., :3] * iris[..., 3:]
@@ -91,8 +92,8 @@ class Eyes:
         eye = seen * (1 - change) + moved * change
         window.put(pictures, whole(window.of(pictures) * (1 - mask) + eye * mask))
 
-    def _lid(self, pictures: Tensor, projected: Tensor, from_frame: Tensor, start: Tensor) -> None:
-        """The lid's own skin as it shuts, and its lashes; the twin of `eyes.draw_lid`."""
+    def _lid(self, pictures: Tensor, projected: Tensor, from_frame: Tensor, start: Tensor) -> Float[Tensor, " batch"]:
+        """The lid's own skin as it shuts, and its lashes; the twin of `eyes.draw_lid`. How far it is shut."""
         edge, lower = (projected[:, path, :2] for path in self.paths)
         fold = projected[:, self.fold, :2]
         shut = (1 - (lower - edge)[..., 1].sum(1) / self.open_px).clamp(0, 1)
@@ -119,6 +120,7 @@ class Eyes:
         lid = under * (1 - mask) + skin * mask
         drawn = whole(lid * (1 - stroke) + self.lash * stroke)
         window.put(pictures, torch.where(begun[..., None] > 0, drawn, under))
+        return shut
 
     def _from_frame(self, posing: Posing, poses: Poses) -> tuple[Tensor, Tensor]:
         """The affine map from frame to portrait pixels at the eyeball's front; the twin of `Decoder._eye_transform`."""
@@ -134,6 +136,13 @@ class Eyes:
         yaw, pitch = poses.facial_dynamics[:, EXPRESSION:].unbind(1)
         offset = torch.stack([yaw.sin(), -pitch.sin()], 1) @ self.gaze_px.T
         return torch.stack([offset[:, 0], -offset[:, 1]], 1)
+
+
+def under_lid(shift: Float[Tensor, "batch 2"], shut: Float[Tensor, " batch"]) -> Float[Tensor, "batch 2"]:
+    """The twin of `eyes.under_lid`."""
+    begun, wholly = COMES_DOWN
+    kept = 1 - ((shut - begun) / (wholly - begun)).clamp(0, 1)
+    return torch.stack([shift[:, 0], torch.maximum(shift[:, 1], kept * shift[:, 1])], 1)
 
 
 def _areas(contour: Float[Tensor, "batch n 2"]) -> Float[Tensor, " batch"]:
