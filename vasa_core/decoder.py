@@ -153,7 +153,7 @@ class Decoder:
         self.rest = seat_cavity(surface, self.rest, neutral)
         self.contact = Contact(surface, self.rest[self.face])
         own = portrait.facial_dynamics - portrait.rest_dynamics
-        self.smile = smile_of(surface, portrait.rest_dynamics if smile_yields else np.zeros_like(own), own)
+        self.smile = smile_of(surface, portrait.rest_dynamics, own) if smile_yields else None
         self.triangles = surface.triangles["face"]
         self._contours()
         self._face_attributes(source)
@@ -366,7 +366,8 @@ class Decoder:
 
     def _deformed(self, facial_dynamics: np.ndarray) -> np.ndarray:
         """All vertices, canonical: the resting face displaced, lips and lids in contact."""
-        displacement = self.surface.displacement(self.smile.yielding(facial_dynamics))
+        shown = facial_dynamics if self.smile is None else self.smile.yielding(facial_dynamics)
+        displacement = self.surface.displacement(shown)
         displacement[self.face] = self.contact(displacement[self.face])
         return self.rest + displacement
 

@@ -17,6 +17,7 @@ from vasa_core.contact import FORWARD_CM, LASH_SHARE, OVERLAP_SHARE, SHUT_SHARE,
 from vasa_core.decoder import Decoder
 from vasa_core.geometry import CAMERA_DISTANCE_CM, NECK_PIVOT_CM
 from vasa_core.latents import EXPRESSION
+from vasa_core.smiles import KNEE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +127,9 @@ class Posing:
         self.rest = held(decoder.rest)
         self.touch = Touch(decoder.contact, device)
         smile = decoder.smile
+        assert smile is not None
         self.smile = [held(part) for part in (smile.across, smile.own_width, smile.full, smile.code)]
+        self.broad = [held(part) for part in (smile.smiling, smile.own, smile.room, smile.full_smile)]
         self.rotation, self.translation = held(portrait.rotation), held(portrait.translation)
         self.pivot = held(portrait.posed(NECK_PIVOT_CM[None])[0])
         self.scale_px, self.centre_px = decoder.camera.scale_px, decoder.camera.centre_px
@@ -183,7 +186,11 @@ class Posing:
     def _deformed(self, facial_dynamics: Tensor) -> Float[Tensor, "batch vertex 3"]:
         across, own_width, full, smile = self.smile
         narrowed = ((own_width - facial_dynamics @ across) / full).clamp(0, 1)
-        yielding = facial_dynamics - narrowed[:, None] * smile  # the twin of `smiles.Smile.yielding`
+        smiling, own, room, full_smile = self.broad
+        beyond, rest = (facial_dynamics @ smiling - own - KNEE * room).clamp(min=0), (1 - KNEE) * room
+        surplus = beyond - rest * (1 - torch.exp(-beyond / rest))
+        # the twin of `smiles.Smile.yielding`
+        yielding = facial_dynamics - narrowed[:, None] * smile - surplus[:, None] * full_smile
         displacement = (yielding[:, :EXPRESSION] @ self.basis).unflatten(1, (-1, 3))
         stop = self.face.stop
         return self.rest + torch.cat([self.touch(displacement[:, :stop]), displacement[:, stop:]], 1)
