@@ -24,7 +24,7 @@ from vasa_core.evaluate.lines import Line, read_lines, write_lines
 from vasa_core.evaluate.motion_report import JUDGES, write_report
 from vasa_core.evaluate.motion_report import lines as told
 from vasa_core.evaluate.seen import GazeReading, Mesh, Sighting, Stage
-from vasa_core.evaluate.speaking import apart_as_wholes
+from vasa_core.evaluate.speaking import apart_as_wholes, lip_width, narrowing
 from vasa_core.latents import DYNAMICS, EXPRESSION, Motion
 from vasa_core.pictures import load_picture
 from vasa_core.portrait import prepare
@@ -112,6 +112,19 @@ def test_the_sync_judge_learns_which_lips_are_whose() -> None:
         optimiser.step()
         losses.append(loss.item())
     assert losses[-1] < 0.8 * losses[0]
+
+
+def test_narrowing_is_what_rounded_sounds_take_from_the_lips_width(surface) -> None:
+    """A pucker held through UW alone; half of it narrows by half, and without a rounded sound there is nothing."""
+    phones = tuple(
+        Phone(label=label, start_s=0.4 * at, end_s=0.4 * (at + 1)) for at, label in enumerate(("AA", "UW", "S", "IY"))
+    )
+    pucker = np.repeat([0.0, 0.5, 0.5, 0.0], 10)  # the S between is of neither kind
+    track = track_of(moving(surface, 40, mouthPucker=pucker), surface)
+    taken = narrowing(track, phones)
+    assert taken == pytest.approx(float(np.ptp(lip_width(track))), rel=1e-5) and taken > 0.05
+    assert narrowing(track_of(moving(surface, 40, mouthPucker=pucker / 2), surface), phones) == pytest.approx(taken / 2)
+    assert np.isnan(narrowing(track, (phones[0], phones[3])))
 
 
 # --------------------------------------------------------------------------- head and sound

@@ -14,6 +14,7 @@ from vasa_core.sampler import (
     sample,
     sample_deis,
     sample_multistep,
+    settled,
     time_grid,
 )
 
@@ -158,3 +159,14 @@ def test_held_frames_arrive_where_they_are_wanted_and_others_are_free() -> None:
     wanted, weight = torch.tensor([[5.0, 0.0]]), torch.tensor([[1.0, 0.0]])
     drawn = sample(held(lambda x, t: torch.tensor([[1.0, 2.0]]), wanted, weight), torch.randn(1, 2), 10)
     assert torch.allclose(drawn, torch.tensor([[5.0, 2.0]]), atol=1e-6)
+
+
+def test_settled_directions_keep_their_share_of_the_first_answer_and_others_none() -> None:
+    answers = iter([[0.0, 5.0], [4.0, 1.0], [8.0, 3.0]])
+    slope = torch.tensor([[0.6], [0.8]])  # 0.6 x + 0.8 y of the answers: 4, 3.2, 7.2; across it -3, 2.6, 4.6
+    denoiser = settled(lambda x, t: torch.tensor([next(answers)]), slope, 0.5)
+    across = torch.tensor([0.8, -0.6])
+    for along_known, across_known in ((4.0, -3.0), (3.6, 2.6), (5.6, 4.6)):
+        clean = denoiser(torch.zeros(1, 2), torch.ones(1))
+        assert (clean @ slope).item() == pytest.approx(along_known, abs=1e-5)
+        assert (clean @ across).item() == pytest.approx(across_known, abs=1e-5)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
+from vasa_core import stream
 from vasa_core.controls import Controls
 from vasa_core.geometry import CAMERA_DISTANCE_CM
-from vasa_core.latents import MOTION, POSE
+from vasa_core.latents import GAZE, MOTION, POSE
 from vasa_core.motion import LIPS, MotionConfig, MotionTransformer
 from vasa_core.stream import (
+    LIPS_LED,
     LIVE,
     SHIFT_NOISE,
     TURN_DRIFT,
@@ -129,6 +131,17 @@ def test_lips_take_nothing_from_the_dice_where_nothing_else_does(model, monkeypa
     assert seen and all((noise @ lips).abs().max() < 1e-5 and noise.std() > 0.7 for noise in seen)
 
 
+def test_lips_that_settle_wholly_say_in_many_steps_what_they_say_in_one(model, monkeypatch) -> None:
+    features, face = torch.randn(16, 5), slice(POSE, MOTION - GAZE)
+    lips = torch.zeros(MOTION, LIPS)
+    lips[face] = torch.linalg.qr(torch.randn(MOTION - GAZE - POSE, LIPS))[0]
+    model.lips.copy_(lips)
+    monkeypatch.setattr(stream, "LIPS_SETTLED", 1.0)
+    one, many = (generate_motion(features, Controls(steps=n), model, seeded()).packed() for n in (1, 5))
+    model.lips.zero_()
+    assert torch.allclose(one @ lips, many @ lips, atol=1e-5) and not torch.allclose(one, many, atol=1e-2)
+
+
 @pytest.mark.parametrize(("gaze", "drift"), [((0.0, 0.0), TURN_DRIFT), ((0.2, 0.0), TURN_NOISE)])
 def test_of_the_noise_of_turns_its_mean_counts_more_unless_it_has_an_aim(model, monkeypatch, gaze, drift) -> None:
     features, seen = torch.randn(20, 5), []
@@ -196,3 +209,4 @@ def test_the_sound_leads_heads_less_strictly_where_windows_are_short() -> None:
     whole, live = (to_the_voice(0.5, pace.strictest_head) for pace in (WHOLE, LIVE))
     assert torch.allclose(live[:POSE], whole[:POSE] / 2) and torch.equal(live[POSE:], whole[POSE:])
     assert torch.equal(to_the_voice(0.1, LIVE.strictest_head), to_the_voice(0.1))  # nothing is led more than asked
+    assert torch.allclose(whole[POSE:-GAZE], torch.tensor(0.5 * LIPS_LED)) and whole[-GAZE:].min() > 0.5

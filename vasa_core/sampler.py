@@ -155,3 +155,20 @@ def guided(
 def held(denoiser: Denoiser, wanted: Tensor, weight: Tensor) -> Denoiser:
     """The denoiser with its answer drawn to `wanted` (weight 1: replaced, 0: untouched); the rest follows suit."""
     return lambda noisy, time: torch.lerp(denoiser(noisy, time), wanted, weight)
+
+
+def settled(denoiser: Denoiser, directions: Float[Tensor, "channel some"], share: float) -> Denoiser:
+    """The denoiser of one walk whose answers keep this share of the first one along these directions of length 1.
+
+    The first answer knows no noise yet: it is the mean of all that could be. Where the conditions leave open which of
+    two things is meant a walk decides, wrongly as often as not; so far it stays between them.
+    """
+    first: Tensor | None = None
+
+    def denoise(noisy: Tensor, time: Tensor) -> Tensor:
+        nonlocal first
+        clean = denoiser(noisy, time)
+        first = clean if first is None else first
+        return clean + share * (first - clean) @ directions @ directions.T
+
+    return denoise

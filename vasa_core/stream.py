@@ -19,7 +19,7 @@ from vasa_core.controls import GAZE_LIMIT_RAD, ControlCurve, Controls, constant
 from vasa_core.geometry import CAMERA_DISTANCE_CM
 from vasa_core.latents import GAZE, MOTION, POSE, Motion
 from vasa_core.motion import CONDITIONS, TRANSLATION_Z, Conditions, MotionTransformer
-from vasa_core.sampler import guided, held, sample_deis
+from vasa_core.sampler import guided, held, sample_deis, settled
 from vasa_core.swift import Swift, one_thread
 
 LOOKAHEAD = 8
@@ -83,6 +83,14 @@ by 2 degrees."""
 LIPS_NOISE = 0.0
 """Share of the noise from which lips begin. What they do is said by the voice: without chance of their own they say it
 as plainly as the mean of many performances; heads, eyes and brows, which begin with all of it, keep lips varied."""
+
+LIPS_SETTLED, LIPS_LED = 0.5, 0.7
+"""How far lips keep to their first answer, and share of the strictness asked for with which the sound leads the face.
+
+Where a sound may be an OO or an AH the walk decides, and one in eight rounded vowels came out wide, one in ten spread
+ones round. Half-way to the mean of what it may be lips are as round as the sound is clear: their width over time keeps
+to performances at 0.82 (0.78 without; people 0.80, 0.76), their opening at 0.86 (0.83; people 0.73, 0.69). Guidance
+reaches farther from a mean: with so much less of it mouths are as wide, as round and as open as performed."""
 
 GAZE_UNTIL = 0.6
 """Diffusion time from which on the eyes are guided to their aim. Before it the answer without an aim is straight ahead,
@@ -176,8 +184,8 @@ def join_weight(window: int, lookahead: int) -> Float[Tensor, "window 1"]:
 
 
 def to_the_voice(guidance_audio: float, strictest_head: float = STRICTEST_HEAD) -> Float[Tensor, " motion=56"]:
-    """Lambda of the sound for each number of the motion: lips as asked, head and eyes more strictly."""
-    strict = torch.full((MOTION,), float(guidance_audio))
+    """Lambda of the sound for each number of the motion: the face nearly as asked, head and eyes more strictly."""
+    strict = torch.full((MOTION,), LIPS_LED * float(guidance_audio))
     for place, most in ((slice(POSE), strictest_head), (slice(-GAZE, None), STRICTEST_EYES)):
         strict[place] = min(TO_THE_VOICE * guidance_audio, max(most, guidance_audio))
     return strict
@@ -206,7 +214,8 @@ def _denoised_window(
         "gaze": wish.guidance_gaze if aimed else 0.0,
     }
     expected = torch.nn.functional.pad(swift.model.standardised(ahead), (0, 0, 0, window - ahead.shape[1]))
-    denoiser = held(guided(swift.answering(conditions), guidance, {"gaze": GAZE_UNTIL}), expected, weight)
+    led = guided(swift.answering(conditions), guidance, {"gaze": GAZE_UNTIL})
+    denoiser = held(settled(led, swift.model.lips, LIPS_SETTLED), expected, weight)
     return swift.model.restored(sample_deis(denoiser, noise, wish.steps))
 
 

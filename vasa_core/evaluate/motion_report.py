@@ -34,6 +34,8 @@ JUDGES = (
      "share of random moments of speech that would pass", "62 clips of real people"),
     ("lip shapes", "`lips`", "median opening at each class of phones, rank correlation with real people's",
      "46 clips of real people, MediaPipe"),
+    ("rounding", "`lips`", "lips' mean width at unrounded vowels less that at UW, UH, OW, AO, W and OY; correlation of "
+     "their width over time with one performance's", "our own"),
     ("rest", "`lips`", "lips closed in pauses from half a second on", "users of peers"),
     ("blinks, gaze, every band", "`world.measures`", "blinks under 82 % of the open lid, saccades, fixations, spectra "
      "beside the band of real people", "62 clips of real people; Bentivoglio 1997"),

@@ -32,8 +32,9 @@ from vasa_core.evaluate.figures import (
 from vasa_core.evaluate.findings import Figure, Findings, mean_figure, own_and_true, point, share_figure
 from vasa_core.evaluate.judging import Bench, Judged, with_words
 from vasa_core.stream import WHOLE
-from vasa_core.world.measures import Clip, lip_opening, pooled
+from vasa_core.world.measures import Clip, Track, distance, lip_opening, pooled
 from vasa_core.world.report import BANDS
+from vasa_core.world.utterances import Phone
 
 WINDOW_FRAMES = 2 * FRAME_RATE_HZ
 HOP = WHOLE.hop_of(WINDOW_FRAMES)
@@ -41,6 +42,11 @@ SHIFTS = tuple(range(13))
 SCALES = (0.2, 0.5, 1.0, 1.5, 3.0)
 ITSELF = point(1.0)
 """The truth over itself."""
+
+ROUNDED = {"UW": 0.5, "UH": 0.5, "OW": 0.8, "AO": 0.5, "W": 0.5, "OY": 0.3}
+"""When lips are roundest, as a share of the phone's time: of diphthongs in the middle of their rounder part."""
+
+UNROUNDED = frozenset("IY IH EY EH AE AA AH AY".split())
 
 
 def _paired(ours: Sequence[Judged], truths: Sequence[Judged], number: str) -> list[tuple[float, float]]:
@@ -97,6 +103,7 @@ def lips(ours: Sequence[Judged], truths: Sequence[Judged]) -> Findings:
                ours=order[0]["phone_order"], truth=order[1]["phone_order"], low=0.9, bar="≥ 0.9"),
         mean_figure("phone_sync", "correlation with the opening real people's phones have",
                 _paired(said, true, "sync.correlation"), low=0.40, bar="≥ 0.40"),
+        *rounding(said, true),
     ]  # fmt: skip
     openings = [list(class_openings([c.clip for c in clips]).values()) for clips in (said, true)]
     offsets = [np.mean([c.sync.distances for c in clips], axis=0).tolist() for clips in (said, true)]
@@ -106,6 +113,46 @@ def lips(ours: Sequence[Judged], truths: Sequence[Judged]) -> Findings:
 def chance_of(clip: Judged) -> float:
     """The share of random moments of speech at which the lips would pass as closed."""
     return _number(clip, "lips.closed_by_chance")
+
+
+def lip_width(track: Track) -> Float[np.ndarray, " frame"]:
+    """Between the corners of the mouth, in eye spans."""
+    return distance(track, 61, 291)
+
+
+def narrowing(track: Track, phones: Sequence[Phone]) -> float:
+    """How much narrower lips are at rounded sounds than at unrounded vowels, eye spans; NaN where either lacks."""
+    time = (np.arange(len(track.turns_deg)) + 0.5) / FRAME_RATE_HZ
+    moments = [(p.label, p.start_s + ROUNDED.get(p.label, 0.5) * (p.end_s - p.start_s)) for p in phones]
+    round_s, other_s = ([at for label, at in moments if label in kind] for kind in (ROUNDED, UNROUNDED))
+    if not (round_s and other_s):
+        return float("nan")
+    round_, other = (np.interp(times_s, time, lip_width(track)).mean() for times_s in (round_s, other_s))
+    return float(other - round_)
+
+
+def width_sync(one: Judged, other: Judged) -> float:
+    """Correlation over time of how wide the lips are in two motions of one line, pauses left out."""
+    frames = min(len(one.motion), len(other.motion))
+    said = np.array(one.line.said(frames, FRAME_RATE_HZ)) != "SIL"
+    return float(np.corrcoef(*(lip_width(clip.track)[:frames][said] for clip in (one, other)))[0, 1])
+
+
+def rounding(said: Sequence[Judged], true: Sequence[Judged]) -> list[Figure]:
+    """Are lips round where they must be, and wide where they must."""
+    rows = [
+        (np.nanmean([narrowing(c.track, c.line.phones) for c in said if c.line is truth.line]),
+         narrowing(truth.track, truth.line.phones))
+        for truth in true
+    ]  # fmt: skip
+    together = [float(np.mean([width_sync(c, truth) for c in said if c.line is truth.line])) for truth in true]
+    return [
+        Figure(name="rounding_ratio", what="how far rounded sounds narrow the lips, over the truth's",
+               ours=estimated([(float(mine), its) for mine, its in rows], ratio_of_means), truth=ITSELF,
+               low=0.85, high=1.15, bar="0.85 – 1.15"),
+        Figure(name="lip_width_sync", what="correlation of lip width with the truth's over time",
+               ours=estimated(together)),
+    ]  # fmt: skip
 
 
 def _needless(clips: Sequence[Judged]) -> Estimate:
