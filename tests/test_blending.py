@@ -117,7 +117,8 @@ def test_a_frame_by_kernels_is_the_frame_by_the_plain_road(scene):
     at = torch.stack([columns, rows]) + 2 * large(answer.flow)[0]
     grid = torch.stack([(2 * at[0] + 1) / 512 - 1, (2 * at[1] + 1) / 512 - 1], -1)[None]
     first = lambda x: torch.from_numpy(x).permute(2, 0, 1)[None].float()  # noqa: E731
-    lit = F.grid_sample(first(warped), grid, align_corners=False, padding_mode="border") * large(answer.gain.exp())
+    lit = F.grid_sample(first(warped), grid, align_corners=False, padding_mode="border")
+    lit = lit * (1 + large(fine[:, :1]) * (large(answer.gain.exp()) - 1))  # light falls on the person alone
     share, painted = large(share), (large(answer.painted) + 1) * 127.5
     expected = share[:, :1] * lit + share[:, 1:2] * first(crop) + share[:, 2:] * painted
     error = expected[0].permute(1, 2, 0).clamp(0, 255).numpy() - mended
@@ -210,6 +211,17 @@ def test_each_source_alone_is_that_source(scene):
     blend[0], blend[1], blend[2:] = 0.0, 1.0, 77.0
     put_together(warped, crop, blend, light, out)
     assert (out == 77).all()
+
+
+def test_light_falls_on_the_person_alone(scene):
+    _, _, crop, warped, _, _ = scene
+    blend, light = np.zeros((len(BLEND) + 1, 256, 256), np.float32), np.zeros((len(LIGHT), 64, 64), np.float32)
+    light[2:] = 0.5
+    blend[-1, :, 128:] = 1.0
+    out = np.empty_like(crop)
+    put_together(warped, crop, blend, light, out)
+    np.testing.assert_array_equal(out[:, :250], warped[:, :250])
+    np.testing.assert_allclose(out[:, 260:], warped[:, 260:] / 2, atol=0.51)
 
 
 def test_between_lids_nothing_but_the_drawing_is_left_and_between_lips_no_portrait(scene):

@@ -149,6 +149,16 @@ def test_stripes_go_on_behind_the_person():
     assert np.abs(plate[:, :190].astype(int) - stripes[:, :190]).max() <= 1
 
 
+def test_a_horizon_goes_on_behind_the_person():
+    crop, matte = np.zeros((CROP_PX, CROP_PX, 3), np.uint8), np.zeros((CROP_PX, CROP_PX), np.float32)
+    crop[:200], crop[200:] = (200, 200, 255), (60, 120, 60)
+    matte[40:, 160:350] = 1
+    crop[matte > 0] = (255, 0, 0)
+    plate = portrait.background_plate(crop, matte).astype(int)
+    for row, colour in ((120, (200, 200, 255)), (300, (60, 120, 60)), (450, (60, 120, 60))):
+        assert np.abs(plate[row, 255] - colour).max() < 25
+
+
 def test_motion_in_pieces_gives_the_same_frames(person, surface):
     import torch
 

@@ -3,9 +3,11 @@
 import cv2
 import numpy as np
 import pytest
+import torch
 
+from vasa_core.device.warping import softened
 from vasa_core.portrait import COLOURS, sample_volume, volume_index
-from vasa_core.warping import look_up, near_person, packed, show_hidden
+from vasa_core.warping import LEAP_PX, look_up, near_person, packed, show_hidden, soften
 
 SIZE = 96
 
@@ -70,3 +72,39 @@ def test_hidden_skin_takes_the_volumes_colour_as_far_as_it_is_hidden():
     assert (picture[:2] == 100).all()
     assert np.abs(picture[2] - (50 + colours[2] / 2)).max() <= 1.1
     assert np.abs(picture[3] - colours[3]).max() <= 1.1
+
+
+def stairs(leap: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Two parts of a person that lie `leap` pixels apart in the portrait, the border between them a slanted line."""
+    y, x = np.mgrid[0:40, 0:50].astype(np.float32)
+    before = x > 20 + y / 3
+    backward = np.stack([x + leap * before, y], -1).astype(np.float32)
+    picture = np.where(before[..., None], (200, 100, 50), (40, 60, 80)).astype(np.uint8)
+    return backward, picture, np.where(before, 1.0, 0.5).astype(np.float32)
+
+
+def test_where_nothing_leaps_nothing_is_softened():
+    backward, picture, alpha = stairs(leap=LEAP_PX - 2)
+    soft, shown = picture.copy(), alpha.copy()
+    soften(backward, np.float32(LEAP_PX), soft, shown)
+    np.testing.assert_array_equal(soft, picture)
+    np.testing.assert_array_equal(shown, alpha)
+
+
+def test_stairs_are_softened_over_a_pixel_on_either_side_and_as_on_the_other_road():
+    backward, picture, alpha = stairs(leap=4 * LEAP_PX)
+    soft, shown = picture.copy(), alpha.copy()
+    soften(backward, np.float32(LEAP_PX), soft, shown)
+    whole = cv2.sepFilter2D(picture.astype(np.float32), -1, np.array([1, 2, 1]) / 4, np.array([1, 2, 1]) / 4)
+    changed = (soft != picture).any(-1)
+    beside = cv2.dilate((backward[..., 0] > np.arange(50)).astype(np.uint8), np.ones((3, 3)))
+    assert changed[1:-1].sum(1).min() == 2 and not changed[[0, -1]].any()
+    np.testing.assert_allclose(soft[changed], whole[changed], atol=0.51)
+    assert not changed[beside == 0].any()
+    told = (torch.from_numpy(part)[None] for part in (backward, picture.astype(np.float32), alpha))
+    inside = np.zeros((1, 40, 50), bool)
+    inside[:, 1:-1, 1:-1] = True
+    at, colours, matte = told
+    found, seen = softened(at, LEAP_PX, colours, matte, torch.from_numpy(inside))
+    assert np.abs(found[0].numpy() - soft).max() <= 1
+    np.testing.assert_allclose(seen[0].numpy(), shown, atol=1e-5)

@@ -50,6 +50,7 @@ BLEND_FIRST, LIGHT_FIRST = 1, 2
 LEAST_WITHIN, SHARE_LEAST = np.float32(1e-3), np.float32(1 / 512)
 NEXT = np.uint32(1)
 
+_COVERED = len(BLEND)
 _PORTRAIT_AT, _FINE_AT, _COARSE_AT = 12, 24, 24 + 4 * len(FINE)
 _HEAD = COARSE.index("head")
 _PERSON, _FACE, _SHOWN, _MOUTH, _EYES = (FINE.index(name) for name in ("person", "face", "shown", "mouth", "eyes"))
@@ -376,8 +377,9 @@ def _row_of(planes, place, row):
 def put_together(warped, portrait, blend, light, out):
     """The blend of `refinement.composed` at full resolution; planes as `apply` leaves them are enlarged on the way.
 
-    A flow of less than FLOW_LEAST_PX is none, and where the unmoved portrait has all but NEARLY_ALL the warp is not
-    looked at: together at most one grey level.
+    A sixth plane of the blend says how much of each pixel the person covers: light falls on nothing else, for behind a
+    jaw that turns away the network lights the neck that it expects. A flow of less than FLOW_LEAST_PX is none, and
+    where the unmoved portrait has all but NEARLY_ALL the warp is not looked at: together at most one grey level.
     """
     high, wide = out.shape[:2]
     blend_wide = np.empty((blend.shape[0], blend.shape[1], wide), np.float32)
@@ -389,6 +391,10 @@ def put_together(warped, portrait, blend, light, out):
     for row in range(high):
         _row_of(blend_wide, np.float32((row + 0.5) * blend.shape[1] / high - 0.5), share)
         _row_of(light_wide, np.float32((row + 0.5) * light.shape[1] / high - 0.5), lit)
+        if share.shape[0] > _COVERED:
+            for k in range(2, 5):
+                for column in range(wide):
+                    lit[k, column] = ONE + share[_COVERED, column] * (lit[k, column] - ONE)
         for column in range(wide):
             if share[0, column] > NEARLY_ALL:
                 for k in range(3):

@@ -41,7 +41,7 @@ from vasa_core.sight import CANONICAL_CM, Mesh, Sight, coarse_planes, depth_seen
 from vasa_core.smiles import smile_of
 from vasa_core.surface import EYE_CORNERS, LIP_CORNERS, UPPER_LIDS, UPPER_LIP, Surface
 from vasa_core.teeth import LEAST_PX, OwnTeeth, own_teeth
-from vasa_core.warping import lay, look_up, near_person, packed, show_hidden
+from vasa_core.warping import LEAP_PX, lay, look_up, near_person, packed, show_hidden, soften
 
 EXPRESSION_REACH_SHARE = 0.45
 """Expression moves the sheet outside the face up to this share of the face's width away: the neck under a falling
@@ -52,6 +52,9 @@ SWING, SWING_REACH_SHARE = 0.6, 0.7
 
 CHIN_REACH_SHARE = 0.12
 """What lies under the chin goes with it farther than necks and ears go with the jaw (`RIM_REACH_SHARE`)."""
+
+BESIDE_PX = 8
+"""The person's borders are smoothed so far beside the face, too."""
 
 TURNED_IN = 0.12
 """How much more a surface must face the camera than in the portrait for what was hidden there to be filled wholly."""
@@ -430,6 +433,8 @@ class Decoder:
         look_up(self.person_pixels, self.near_person, self.plates.background, backward, picture, alpha)
         if self.hidden_exists:
             show_hidden(face, portrait.colour_volume, *self.volume_from_cm, alpha[region], picture[region])
+        near = tuple(slice(max(part.start - BESIDE_PX, 0), part.stop + BESIDE_PX) for part in region)
+        soften(backward[near], np.float32(LEAP_PX * self.zoom), picture[near], alpha[near])
         return Warp(picture=picture, alpha=alpha, backward=backward, face=known)
 
     def _eye_transform(self, eye: int, head_pose: np.ndarray) -> np.ndarray:

@@ -38,11 +38,12 @@ from vasa_core.eightbit import EightBit, ranges_of
 from vasa_core.landmarks import CROP_PX
 from vasa_core.portrait import Portrait
 from vasa_core.refinement import FaceNetworks, Seen
-from vasa_core.sight import FINE_PX, MOVED_PX, Sight
+from vasa_core.sight import FINE, FINE_PX, MOVED_PX, Sight
 
 CANONICAL = slice(2, 5)
 """The coarse planes that hold the canonical place."""
 
+PERSON = FINE.index("person")
 MOVED = slice(0, 2)
 FLOW = slice(0, 2)
 """The planes of LIGHT that are lengths, in pixels of the crop."""
@@ -123,8 +124,10 @@ class Mending:
 
     def frame(self, warped: UInt8[np.ndarray, "size size 3"], said: Said) -> UInt8[np.ndarray, "size size 3"]:
         """The frame put together as was said."""
-        blend, light, out = np.empty_like(said.blend), np.empty_like(said.light), np.empty_like(warped)
-        apply(said.blend, said.within, said.light, said.light_within, blend, light)
+        light, out = np.empty_like(said.light), np.empty_like(warped)
+        blend = np.empty((len(BLEND) + 1, FINE_PX, FINE_PX), np.float32)
+        apply(said.blend, said.within, said.light, said.light_within, blend[: len(BLEND)], light)
+        np.multiply(said.sight.fine[PERSON], np.float32(1 / 255), out=blend[len(BLEND)])
         light[FLOW] *= warped.shape[0] / CROP_PX
         put_together(warped, self.unmoved, blend, light, out)
         return out

@@ -48,6 +48,10 @@ COLOURS_HIGH_CM = np.array([9.5, 9.5, 13.5], np.float32)
 HIDDEN_CM, OUTLINE_CM, OUTLINE_PX = 0.6, 1.5, 9
 """Skin so far behind what is seen at its pixel is hidden; so is what lies farther behind what pixels near it show."""
 
+ROWS_COUNT, FAINT = 4, 1e-3
+"""Behind the person a background is as like what lies beside it as what lies this many times nearer above; and what is
+only guessed counts this little against what is seen."""
+
 MIRRORED_PX = 45
 """This far behind the person's outline the background is continued by its mirror image, and fading as far again."""
 
@@ -321,7 +325,7 @@ def background_plate(
     outside = (cv2.dilate(matte, np.ones((9, 9))) < 0.05).astype(np.float32)
     if outside.sum() < 200:
         return crop.copy()
-    smooth = fill_holes(crop.astype(np.float32), outside)
+    smooth = _continued(crop.astype(np.float32), outside)
     mirrored, share = _mirrored_in(crop, outside)
     plate = smooth + share[..., None] * (mirrored - smooth)
     # the plate keeps the background's own grain, so an uncovered strip is not conspicuously smooth
@@ -330,6 +334,17 @@ def background_plate(
     noise = cv2.GaussianBlur(np.random.default_rng(0).standard_normal(crop.shape).astype(np.float32), (0, 0), 0.8) * 2.2
     soft = cv2.GaussianBlur(outside, (0, 0), 2)[..., None]
     return np.clip(plate + noise * np.minimum(grain, 6) * (1 - soft), 0, 255).astype(np.uint8)
+
+
+def _continued(crop: Float[np.ndarray, "512 512 3"], outside: Float[np.ndarray, "512 512"]) -> np.ndarray:
+    """The background's colours continued behind the person, from beside rather than from above: skies, walls and
+    horizons lie in rows. Where a row shows none, from all around."""
+    around, size = fill_holes(crop, outside), (CROP_PX // ROWS_COUNT, CROP_PX)
+    known = outside + (1 - outside) * FAINT
+    narrow = cv2.resize(known, size, interpolation=cv2.INTER_AREA)
+    values = cv2.resize(around * known[..., None], size, interpolation=cv2.INTER_AREA) / narrow[..., None]
+    filled = cv2.resize(fill_holes(values, narrow), (CROP_PX, CROP_PX), interpolation=cv2.INTER_LINEAR)
+    return np.where(outside[..., None] > 0.999, crop, filled)
 
 
 def _mirrored_in(crop: np.ndarray, outside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -20,8 +20,11 @@ ZERO, HALF, ONE, BRIGHTEST = (np.float32(x) for x in (0, 0.5, 1, 255))
 SHOWN = np.float32(0.999)
 """Skin that the portrait shows this well is not looked for in the volume."""
 
-A, TWO, THREE = (np.float32(x) for x in (-0.75, 2, 3))
+A, TWO, THREE, EIGHTH = (np.float32(x) for x in (-0.75, 2, 3, 0.125))
 BYTE, EIGHT, SIXTEEN, TWENTY_FOUR = (np.uint32(x) for x in (255, 8, 16, 24))
+
+LEAP_PX = 10.0
+"""Neighbours whose places in the portrait (px of 512) are so far apart belong to different parts of the person."""
 
 PAD = 3
 """Mirrored pixels around a packed portrait: a tap beyond its border needs no look."""
@@ -119,6 +122,53 @@ def lay(face, backward, known):
             for k in range(2):
                 backward[row, column, k] += wins * (face[row, column, k] - backward[row, column, k])
             known[row, column, 0], known[row, column, 1] = wins, face[row, column, 3]
+
+
+@numba.njit(cache=True, fastmath=True, nogil=True)
+@no_type_check
+def soften(backward, leap, picture, alpha):
+    """Where one part of the person ends before another, smooths the stairs of the border: pixels whose place in
+    `backward` [high, wide, 2] is farther than `leap` (px) from a neighbour's become a binomial mean of those around
+    them, wholly at twice that. Writes picture [high, wide, 3] and alpha [high, wide]; their rims stay."""
+    high, wide = alpha.shape
+    before = np.empty((2, wide, 4), np.float32)  # what the rows above, overwritten since, were
+    share = np.zeros((high, wide), np.float32)
+    least, most = leap * leap, ONE / (THREE * leap * leap)
+    for row in range(high - 1):
+        for column in range(wide - 1):
+            x, y = backward[row, column, 0], backward[row, column, 1]
+            right = (backward[row, column + 1, 0] - x) ** 2 + (backward[row, column + 1, 1] - y) ** 2
+            down = (backward[row + 1, column, 0] - x) ** 2 + (backward[row + 1, column, 1] - y) ** 2
+            if right > least:
+                jump = min((right - least) * most, ONE)
+                share[row, column] = max(share[row, column], jump)
+                share[row, column + 1] = max(share[row, column + 1], jump)
+            if down > least:
+                jump = min((down - least) * most, ONE)
+                share[row, column] = max(share[row, column], jump)
+                share[row + 1, column] = max(share[row + 1, column], jump)
+    for row in range(high):
+        above, here = before[1 - row % 2], before[row % 2]
+        for column in range(wide):
+            for c in range(3):
+                here[column, c] = np.float32(picture[row, column, c])
+            here[column, 3] = alpha[row, column]
+        if row == 0 or row == high - 1:
+            continue
+        for column in range(1, wide - 1):
+            if share[row, column] > ZERO:
+                for c in range(4):
+                    total = above[column, c] + TWO * here[column, c] + here[column - 1, c] + here[column + 1, c]
+                    total += HALF * (above[column - 1, c] + above[column + 1, c])
+                    for k in range(-1, 2):
+                        part = HALF if k else ONE
+                        below = np.float32(picture[row + 1, column + k, c]) if c < 3 else alpha[row + 1, column + k]
+                        total += part * below
+                    value = here[column, c] + share[row, column] * (total * EIGHTH - here[column, c])
+                    if c < 3:
+                        picture[row, column, c] = np.uint8(np.int32(value + HALF))
+                    else:
+                        alpha[row, column] = value
 
 
 @numba.njit(cache=True, fastmath=True, nogil=True)

@@ -21,7 +21,7 @@ from vasa_core.device.posing import Normals, Poses, enlarged, on
 from vasa_core.device.raster import Hits, hits, interpolated
 from vasa_core.device.warping import Rooms, Warps, whole
 from vasa_core.landmarks import CROP_PX
-from vasa_core.mending import CANONICAL
+from vasa_core.mending import CANONICAL, PERSON
 from vasa_core.refinement import FLOW_PX, GAIN, WARP_FIRST, Answer, FaceNetworks, bounded, shares
 from vasa_core.sight import CANONICAL_CM, COARSE_PX, FINE_PX
 from vasa_core.sight import MOVED_PX as SIGHT_MOVED_PX
@@ -113,6 +113,7 @@ class Mends:
         )
         answer = bounded(answer, fine, coarse, self.matte.expand(len(said), -1, -1, -1))
         blend = torch.cat([shares(answer)[:, 1:], (answer.painted + 1) * 127.5], 1)
+        blend = torch.cat([blend, fine[:, PERSON : PERSON + 1]], 1)
         return self._put_together(warps.picture, blend, answer.flow * (CROP_PX / FINE_PX), torch.exp(answer.gain))
 
     def _told(self, picture: Tensor, fine: Tensor, coarse: Tensor) -> Float[Tensor, "batch told=72 128 128"]:
@@ -134,11 +135,11 @@ class Mends:
         blend, flow, gain = (
             F.interpolate(x, size=(size, size), mode="bilinear", align_corners=False) for x in (blend, flow, gain)
         )
-        flow = flow * (size / CROP_PX)
+        flow, gain = flow * (size / CROP_PX), 1 + blend[:, -1:] * (gain - 1)
         line = torch.arange(size, device=picture.device, dtype=torch.float32)
         at = torch.stack([line + flow[:, 0], line[:, None] + flow[:, 1]], -1)
         warped = picture.permute(0, 3, 1, 2)
         seen = F.grid_sample(warped, (2 * at + 1) / size - 1, align_corners=False, padding_mode="border") * gain
-        unmoved, painted, colours = blend[:, :1], blend[:, 1:2], blend[:, 2:]
+        unmoved, painted, colours = blend[:, :1], blend[:, 1:2], blend[:, 2:-1]
         value = (1 - unmoved - painted) * seen + painted * colours + unmoved * self.unmoved
         return whole(value.permute(0, 2, 3, 1))

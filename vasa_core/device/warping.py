@@ -8,14 +8,14 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from vasa_core.decoder import TURNED_IN, Decoder, unmixed
+from vasa_core.decoder import BESIDE_PX, TURNED_IN, Decoder, unmixed
 from vasa_core.device.folds import Folding
 from vasa_core.device.posing import Poses, enlarged, on
 from vasa_core.device.raster import Hits, hits, interpolated
-from vasa_core.warping import PAD, SHOWN
+from vasa_core.warping import LEAP_PX, PAD, SHOWN
 
 NOWHERE = -1e4
 """Where the backward map points if nothing was drawn: outside the portrait, so the background shows."""
@@ -82,6 +82,8 @@ class Warping:
         alpha, picture = self._looked_up(backward)
         if self.hidden_exists:
             picture = self._hidden_shown(picture, alpha, face)
+        box = self._beside(enlarged(poses.projected[:, self.face], self.zoom))
+        picture, alpha = softened(backward, LEAP_PX * self.zoom, picture, alpha, box)
         picture = self.folding(picture, backward, face[..., 2:4], poses.facial_dynamics)
         return Warps(picture=picture, alpha=alpha, face=face[..., 2:4]), (on_sheet, on_face)
 
@@ -92,6 +94,15 @@ class Warping:
         trust = 1 - (1 - self.attributes[:, 3]) * turned_in
         same = self.attributes.expand(len(trust), -1, -1)
         return torch.cat([same[..., :3], trust[..., None], same[..., 4:]], -1)
+
+    def _beside(self, face: Float[Tensor, "batch vertex 3"]) -> Bool[Tensor, "batch high wide"]:
+        """The inside of a box around each face."""
+        low = face[..., :2].amin(1).floor().clamp(0, self.size - 1)
+        high = torch.maximum((face[..., :2].amax(1).ceil() + 1).clamp(max=self.size), low + 1)
+        low, high = (low - BESIDE_PX).clamp(min=0)[:, None], (high + BESIDE_PX).clamp(max=self.size)[:, None]
+        line = torch.arange(self.size, device=face.device)[:, None]
+        within = (line > low) & (line < high - 1)  # [batch, line, axis]
+        return within[:, :, None, 1] & within[:, None, :, 0]
 
     def _looked_up(
         self, backward: Tensor
@@ -118,3 +129,24 @@ class Warping:
         colour = F.grid_sample(volume, at, align_corners=True)[:, :, 0].permute(0, 2, 3, 1)
         doubt = torch.where((wins > 0) & (shown < float(SHOWN)), (1 - shown) * wins * alpha[..., None], 0.0)
         return (picture + doubt * (colour - picture)).clamp(0, 255).floor()
+
+
+def softened(
+    backward: Float[Tensor, "batch high wide 2"],
+    leap: float,
+    picture: Float[Tensor, "batch high wide 3"],
+    alpha: Float[Tensor, "batch high wide"],
+    box: Bool[Tensor, "batch high wide"],
+) -> tuple[Float[Tensor, "batch high wide 3"], Float[Tensor, "batch high wide"]]:
+    """Stairs smoothed where one part of the person ends before another; the twin of `warping.soften`, inside a box."""
+    right, down = (
+        ((backward.diff(dim=axis).square().sum(-1) - leap**2) / (3 * leap**2)).clamp(0, 1) for axis in (2, 1)
+    )
+    sides = F.pad(right, (0, 1)), F.pad(right, (1, 0)), F.pad(down, (0, 0, 0, 1)), F.pad(down, (0, 0, 1, 0))
+    share = (torch.stack(sides).amax(0) * box)[..., None]
+    planes = torch.cat([picture, alpha[..., None]], -1)
+    around = F.pad(planes, (0, 0, 1, 1, 1, 1))
+    around = (around[:, :-2] + 2 * around[:, 1:-1] + around[:, 2:]) / 4
+    around = (around[:, :, :-2] + 2 * around[:, :, 1:-1] + around[:, :, 2:]) / 4
+    soft = planes + share * (around - planes)
+    return whole(soft[..., :3]), soft[..., 3]
