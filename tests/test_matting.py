@@ -25,6 +25,7 @@ from vasa_core.matting import (
     settled,
     sides,
     without_holes,
+    worn_at_ears,
 )
 
 
@@ -42,6 +43,37 @@ def test_only_what_hangs_together_with_the_face_is_the_person():
     own = np.maximum.reduce([face, body, near])
     kept = hanging_together(np.maximum.reduce([own, stranger, strand]), face)
     np.testing.assert_allclose(kept, np.maximum(own, strand), atol=1e-3)
+
+
+def a_face_with_an_earring(busy: bool):
+    """Crop, matte of a face and of half an earring below its right ear, and landmarks."""
+    rng, crop = np.random.default_rng(0), np.full((CROP_PX, CROP_PX, 3), (150, 170, 200), np.float32)
+    if busy:
+        crop += 70 * rng.choice([-1, 1], (CROP_PX // 8, CROP_PX // 8, 1)).repeat(8, 0).repeat(8, 1)
+    matte = np.zeros((CROP_PX, CROP_PX), np.float32)
+    cv2.ellipse(matte, (256, 256), (100, 140), 0, 0, 360, 1.0, -1)
+    crop[matte > 0] = (180, 120, 100)
+    cv2.ellipse(crop, (376, 316), (7, 12), 0, 0, 360, (20, 150, 90), -1)
+    matte[306:326, 369:374] = 0.6
+    landmarks = np.zeros((478, 2), np.float32)
+    landmarks[[132, 361, 152, 151]] = (170, 290), (342, 290), (256, 390), (256, 180)
+    return crop.clip(0, 255).astype(np.uint8), matte, landmarks
+
+
+def test_earrings_are_the_persons_as_a_whole():
+    crop, matte, landmarks = a_face_with_an_earring(busy=False)
+    worn = worn_at_ears(matte, crop, landmarks)
+    assert worn[308:325, 372:381].min() > 0.9
+    assert worn[:, :350].max() == 0 and worn[:295].max() == 0 and worn[:, 390:].max() == 0
+
+
+def test_before_shelves_and_far_from_ears_nothing_is_an_earring():
+    crop, matte, landmarks = a_face_with_an_earring(busy=True)
+    assert not worn_at_ears(matte, crop, landmarks).any()
+    crop, matte, landmarks = a_face_with_an_earring(busy=False)
+    assert not worn_at_ears(matte, crop, landmarks + np.array([0, 150], np.float32)).any()
+    matte[306:326, 369:374] = 0
+    assert not worn_at_ears(matte, crop, landmarks).any()
 
 
 def test_holes_that_touch_no_background_are_the_person():

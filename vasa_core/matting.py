@@ -56,6 +56,19 @@ HOLE_PX = 16
 LEAST_COVER, REACH_PX = 0.12, 4
 """What is covered at least so much hangs together across gaps of twice this many pixels."""
 
+LOBES, CHIN, FOREHEAD = (132, 361), 152, 151
+"""Landmarks of the face's rim at the ears' lobes and under the chin, and one within."""
+
+EAR_SHARE, WIRE_SHARE, JEWEL_SHARE, JEWEL_PX = 0.25, 0.15, 0.3, 12
+"""Earrings hang at most so far from those landmarks, so far from the person, and are at most so large (shares of the
+distance between the lobes), and at least of so many pixels."""
+
+GLINT_PX = 9
+"""Glints on it, as bright as the sky behind, are smaller."""
+
+UNLIKE_ITSELF = 0.12
+"""A background of which more than this share looks no more like the rest than an earring does tells of none."""
+
 
 class Matting(nn.Module):
     """Crop, MediaPipe's word and the face in; coverage by the person out, at 128 and 256 pixels, or larger."""
@@ -159,7 +172,8 @@ def matte_of(face: FaceCrop, network: Matting | None = None) -> Float[np.ndarray
         return hanging_together(edged(face.crop, word), within)
     matte = np.maximum(covered(network, face, word), crown(word, within))
     matte = settled(matte, word, face.crop, within)
-    return hanging_together(without_holes(matte, word), within)
+    own = hanging_together(without_holes(matte, word), within)
+    return np.maximum(own, worn_at_ears(matte, face.crop, face.landmarks))
 
 
 def covered(network: Matting, face: FaceCrop, word: Float[np.ndarray, "512 512"]) -> Float[np.ndarray, "512 512"]:
@@ -278,6 +292,49 @@ def hanging_together(
     _, number = cv2.connectedComponents(joined, connectivity=8)
     own = np.isin(number, np.unique(number[face > 0])).astype(np.float32)
     return (matte * cv2.GaussianBlur(own, (0, 0), 1.0)).astype(np.float32)
+
+
+def worn_at_ears(
+    matte: Float[np.ndarray, "512 512"], crop: UInt8[np.ndarray, "512 512 3"], landmarks: Float[np.ndarray, "478 2"]
+) -> Float[np.ndarray, "512 512"]:
+    """Small things beside the jaw that the matte has in part and not joined to the person: earrings on wires too thin
+    to be seen. Each is covered as a whole, where its colours stand out from what is behind it."""
+    (left, top), (right, bottom) = landmarks[LOBES[0]], landmarks[LOBES[1]]
+    width, chin = float(np.hypot(right - left, bottom - top)), float(landmarks[CHIN, 1])
+    _, number, stats, middles = cv2.connectedComponentsWithStats((matte > LEAST_COVER).astype(np.uint8))
+    body = number == number[tuple(landmarks[FOREHEAD, ::-1].round().astype(int).clip(0, CROP_PX - 1))]
+    away = cv2.distanceTransform((~body).astype(np.uint8), cv2.DIST_L2, 5)
+    whole = np.zeros_like(matte)
+    for k, ((x, y), (*_, wide, high, area)) in enumerate(zip(middles, stats, strict=True)):
+        beside = min(abs(x - left), abs(x - right)) < EAR_SHARE * width
+        hangs = min(top, bottom) - EAR_SHARE * width < y < chin
+        small = area >= JEWEL_PX and max(wide, high) < JEWEL_SHARE * width
+        if k and beside and hangs and small and away[number == k].min() < WIRE_SHARE * width:
+            whole = np.maximum(whole, _standing_out(crop, number == k, matte))
+    return cv2.GaussianBlur(whole, (0, 0), 0.7)
+
+
+def _standing_out(
+    crop: UInt8[np.ndarray, "512 512 3"], some: Bool[np.ndarray, "512 512"], matte: Float[np.ndarray, "512 512"]
+) -> Float[np.ndarray, "512 512"]:
+    """All of a thing of which `some` is known: what differs about as much from the background around; nothing where
+    the background differs from itself."""
+    rows, columns = np.nonzero(some)
+    pad = max(np.ptp(rows), np.ptp(columns)) + 2
+    window = tuple(slice(max(int(at.min() - pad), 0), int(at.max() + pad + 1)) for at in (rows, columns))
+    behind = cv2.dilate(matte[window], np.ones((5, 5), np.uint8)) < LEAST_COVER
+    out = np.zeros_like(matte)
+    if not behind.any():
+        return out
+    pixels = crop[window].astype(np.float32)
+    other = np.linalg.norm(pixels - np.median(pixels[behind], 0), axis=-1)
+    least = 0.35 * float(np.percentile(other[some[window]], 75))
+    if least < 10 or np.mean(other[behind] > least) > UNLIKE_ITSELF:
+        return out
+    _, number = cv2.connectedComponents((other > least).astype(np.uint8) * (matte[window] < 0.9), connectivity=8)
+    thing = np.isin(number, np.unique(number[some[window] & (number > 0)])) | some[window]
+    out[window] = cv2.morphologyEx(thing.astype(np.float32), cv2.MORPH_CLOSE, np.ones((GLINT_PX, GLINT_PX), np.uint8))
+    return out
 
 
 def load_matting(path: Path) -> Matting:
