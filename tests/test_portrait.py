@@ -159,6 +159,20 @@ def test_a_horizon_goes_on_behind_the_person():
         assert np.abs(plate[row, 255] - colour).max() < 25
 
 
+def test_the_other_half_of_a_face_is_relit():
+    """A bluish shadow lies over the right half, whose outer third the picture hides."""
+    sums = np.zeros((6, 20, 48, 4), np.float32)
+    sums[:, :, 8:24] = 200, 150, 100, 1
+    sums[:, :, 24:32] = 100, 75, 80, 1
+    relit = portrait._relit(2 * sums)
+    lent = relit[:, 4:16, 32:40]
+    assert np.abs(lent[..., :3] / lent[..., 3:] - (100, 75, 80)).max() < 2
+    assert not relit[:, :, :16].any()  # what the shadow's half does not show, it cannot lend
+    alike = np.zeros_like(sums)
+    alike[:, :, 8:40] = 90, 60, 50, 1
+    np.testing.assert_allclose(portrait._relit(alike), alike, rtol=1e-3)
+
+
 def test_motion_in_pieces_gives_the_same_frames(person, surface):
     import torch
 

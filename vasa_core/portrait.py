@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
+from scipy import ndimage
 
 from vasa_core.encoders import Expected, FaceCodes, encode_landmarks
 from vasa_core.errors import BadPortrait
@@ -44,6 +45,12 @@ COLOURS = (4, 24, 48, 48)
 
 COLOURS_LOW_CM = np.array([-9.5, -10.0, -1.0], np.float32)
 COLOURS_HIGH_CM = np.array([9.5, 9.5, 13.5], np.float32)
+
+MIRRORED = 0.08
+"""How much the other half of a face counts where this one is seen as well."""
+
+LIT_ALIKE_CELLS, MOST_RELIT = (2.0, 6.0, 20.0), 4.0
+"""How far (cells of the colour volume, about 0.4 cm) light is about the same; and how many times it may differ."""
 
 HIDDEN_CM, OUTLINE_CM, OUTLINE_PX = 0.6, 1.5, 9
 """Skin so far behind what is seen at its pixel is hidden; so is what lies farther behind what pixels near it show."""
@@ -392,7 +399,8 @@ def lift_colours(
     """The canonical colour volume: the crop's colours carried to where the surface puts them, then completed.
 
     Every face vertex, seen with its confidence, leaves its colour at its canonical place and, more faintly, at the
-    mirrored place (faces are nearly symmetric); what is still empty is diffused. The last channel keeps the confidence.
+    mirrored place, in the light there (faces are nearly symmetric, light is not); what is still empty is diffused. The
+    last channel keeps the confidence.
     """
     face = surface.parts["face"]
     points = codes.camera.project(codes.posed(canonical)[face])
@@ -400,15 +408,33 @@ def lift_colours(
     soft = cv2.GaussianBlur(crop, (0, 0), 1.5)
     colours = cv2.remap(soft, dense[None, :, 0], dense[None, :, 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)[0]
     sums = np.zeros((*COLOURS[1:], 4), np.float32)
-    for mirror, strength in ((1, 1.0), (-1, 0.08)):
-        at = volume_index(centre * (mirror, 1, 1)).round().astype(int)
-        inside = ((at >= 0) & (at < np.array(COLOURS[:0:-1]))).all(1)
-        x, y, z = at[inside].T
-        weight = (dense[inside, 2] * strength)[:, None]
-        np.add.at(sums, (z, y, x), np.concatenate([colours[inside] * weight, weight], 1))
+    at = volume_index(centre).round().astype(int)
+    inside = ((at >= 0) & (at < np.array(COLOURS[:0:-1]))).all(1)
+    x, y, z = at[inside].T
+    weight = dense[inside, 2][:, None]
+    np.add.at(sums, (z, y, x), np.concatenate([colours[inside] * weight, weight], 1))
+    sums += MIRRORED * _relit(sums)
     known = sums[..., 3:]
     volume = np.concatenate([sums[..., :3] / np.maximum(known, 1e-6), np.clip(known, 0, 1)], -1)
     return np.moveaxis(_diffused(volume), -1, 0).astype(np.float32)
+
+
+def _relit(sums: Float[np.ndarray, "deep high wide 4"]) -> Float[np.ndarray, "deep high wide 4"]:
+    """The other half of a face (sums of colours, and their weights) in the light of this one: as much darker or
+    lighter, and of another tint, as skin is that both show nearby. A cheek in shadow is no mirror image of a sunlit
+    one."""
+    other = sums[:, :, ::-1]
+    both = np.minimum(sums[..., 3:], other[..., 3:])
+    here, there = (both * part[..., :3] / np.maximum(part[..., 3:], 1e-6) for part in (sums, other))
+    near = [
+        [ndimage.gaussian_filter(part, (size, size, size, 0), mode="constant", truncate=2.0) for part in (here, there)]
+        for size in LIT_ALIKE_CELLS
+    ]
+    # what lies nearer counts far more, but where there is nothing near, what is farther tells
+    brighter = sum(0.01**k * one for k, (one, _) in enumerate(near)) + 1e-6
+    usual = sum(0.01**k * one for k, (_, one) in enumerate(near)) + 1e-6
+    times = np.clip(brighter / usual, 1 / MOST_RELIT, MOST_RELIT)
+    return np.concatenate([np.minimum(other[..., :3] * times, 255 * other[..., 3:]), other[..., 3:]], -1)
 
 
 def _dense_points(points: np.ndarray, centre: np.ndarray, confidence: np.ndarray, triangles: np.ndarray):
