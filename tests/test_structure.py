@@ -17,8 +17,8 @@ MODULES = sorted(p for p in PACKAGE.glob("**/*.py") if "migrations" not in p.par
 ORDER = """
     errors clock latents assets ledger ahead cluster geometry
     pictures audio landmarks surface clay diffusion
-    footage encoders pixel_codes upper_face matting relief speech wav2vec controls options motion swift sampler
-    resting blinks
+    footage encoders pixel_codes changes upper_face lower_face matting relief speech wav2vec controls options motion
+    swift sampler resting blinks
     portrait outline plates following contact smiles folds eyes teeth mouth sight refinement blending eightbit mending
     attention trailing warping decoder origins device device.*
     closeup driving render stream device.measure

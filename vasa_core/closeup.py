@@ -4,8 +4,8 @@ MediaPipe's landmarks follow lips and lids, but see half of a nod, a raised brow
 truth is known). So the portrait is drawn as the landmarks would have it, the optical flow from there to the picture
 moves the landmarks to where the skin really is, and the motion is read again. The irises are
 looked for between the lids by their own colours. Beside that, two networks compare the two pictures by what they
-learned on other people: the pixel encoder (`pixel_codes.py`) the whole face, and `upper_face.py` eyes and brows, more
-closely. Each is believed as far as it was found to err.
+learned on other people: the pixel encoder (`pixel_codes.py`) the whole face, and more closely `upper_face.py` eyes and
+brows, `lower_face.py` jaw and lips. Each is believed as far as it was found to err.
 """
 
 from __future__ import annotations
@@ -16,15 +16,17 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from vasa_core.changes import Changes, Kept
 from vasa_core.decoder import Decoder, Pose
 from vasa_core.encoders import EYEBALL_RADIUS_CM
 from vasa_core.eyes import EyePlates
 from vasa_core.following import NOISE_CM, NOTHING_KNOWN, UNSURE, ExpectedChange, Moved, follower
 from vasa_core.latents import DYNAMICS, EXPRESSION, GAZE, POSE
+from vasa_core.lower_face import LOWER_FACE, jaw_and_lips
 from vasa_core.pixel_codes import PixelEncoder, Told
 from vasa_core.portrait import Portrait
 from vasa_core.surface import IRIS_CENTRES, LANDMARKS, LOWER_LIDS, LOWER_LIP, UPPER_LIDS, UPPER_LIP, Surface
-from vasa_core.upper_face import INNER_BROWS, OUTER_BROWS, Eyes, UpperFace
+from vasa_core.upper_face import lids_and_brows
 
 ROUNDS, ROUNDS_NEAR = 3, 2
 FLOW_CM = 0.04
@@ -69,6 +71,9 @@ LIDS_DOUBTED, BROWS_DOUBTED = 0.25, 1.2
 """What the closer look tells is taken to err this many times as much as it did: it knows lids better than landmarks
 do, brows no better than flow."""
 
+JAW_DOUBTED, LIPS_DOUBTED = 1.0, 0.7
+"""What the closer look at mouth and chin tells, likewise."""
+
 GAZE_DOUBTED = 2.0
 """The pixel encoder's gaze, beside the closer look's, likewise."""
 
@@ -76,7 +81,7 @@ EYES_LARGER = 1.31
 """Eyes of rendered people, from which the networks learned, move their irises so much farther in a glance of so many
 degrees than our decoder does (`encoders.EYEBALL_RADIUS_CM`): what counts is where the iris is seen."""
 
-IRIS_ERRS_RAD, IRIS_FITS = np.deg2rad(2.5), 0.1
+IRIS_ERRS_RAD, IRIS_FITS = np.deg2rad(2.5), 0.2
 """How far an iris that was found errs when what the eye shows is like the portrait's, and how unlike it (share of the
 contrast between iris and white) doubles that."""
 
@@ -104,14 +109,16 @@ class Closeup:
         surface: Surface,
         hidden: float = 0.0,
         encoder: PixelEncoder | None = None,
-        upper: UpperFace | None = None,
+        upper: Changes | None = None,
+        lower: Changes | None = None,
     ) -> None:
         """`hidden` is said of a gaze that lids hide; without an encoder only this person's own pixels are asked,
-        without a closer look at the `upper` face the encoder alone tells of eyes and brows."""
-        self.hidden, self.encoder, self.upper = hidden, encoder, upper
+        without closer looks at the `upper` and `lower` face the encoder alone tells of eyes and brows, jaw and lips."""
+        self.hidden, self.encoder, self.upper, self.lower = hidden, encoder, upper, lower
         self.before = encoder(portrait.crop, portrait.landmarks) if encoder else None
         self.eyes_before = upper(portrait.crop, portrait.landmarks) if upper else None
-        self.upper_from_code = lids_and_brows(surface)
+        self.mouth_before = lower(portrait.crop, portrait.landmarks) if lower else None
+        self.upper_from_code, self.lower_from_code = lids_and_brows(surface), jaw_and_lips(surface)
         self.own = portrait.facial_dynamics - portrait.rest_dynamics
         self.portrait, self.follow = portrait, follower(portrait, surface)
         self.decoder = Decoder(portrait, surface, smile_yields=False)
@@ -135,7 +142,8 @@ class Closeup:
         """The same, with where the skin was found."""
         told = self.encoder(picture, landmarks) if self.encoder else None
         eyes = self.upper(picture, landmarks) if self.upper else None
-        expected, gaze = self._expected(told, eyes)
+        mouth = self.lower(picture, landmarks) if self.lower else None
+        expected, gaze = self._expected(told, eyes, mouth)
         moved = self.follow(landmarks, near=near, expected=expected)
         for _ in range(ROUNDS if near is None else ROUNDS_NEAR):
             carried, spread_cm = self._carried(picture, landmarks, self.decoder.pose(*moved))
@@ -148,7 +156,7 @@ class Closeup:
         return Seen(moved=moved, landmarks=carried, spread_cm=spread_cm, told=told)
 
     def _expected(
-        self, told: Told | None, eyes: Eyes | None
+        self, told: Told | None, eyes: Kept | None, mouth: Kept | None
     ) -> tuple[ExpectedChange, tuple[Float[np.ndarray, " 2"], Float[np.ndarray, "2 2"]] | None]:
         """What the networks tell of the change since the portrait: pose and expression; and gaze (rad) with the
         covariance of its errors."""
@@ -166,24 +174,31 @@ class Closeup:
         gaze, errs = change[-GAZE:], covariance[-GAZE:, -GAZE:]
         if self.upper is not None and self.eyes_before is not None and eyes is not None:
             changed, errors = self.upper.change(self.eyes_before, eyes)
-            expected = self._with_upper_face(expected, changed[GAZE:], errors[GAZE:, GAZE:])
+            doubted = np.repeat([LIDS_DOUBTED, BROWS_DOUBTED], [2, 4])
+            expected = self._knowing(expected, self.upper_from_code, doubted, changed[GAZE:], errors[GAZE:, GAZE:])
             gaze = _weighed(gaze, GAZE_DOUBTED**2 * errs, changed[:GAZE], errors[:GAZE, :GAZE])
             errs = errors[:GAZE, :GAZE]
+        if self.lower is not None and self.mouth_before is not None and mouth is not None:
+            doubted = np.where(np.array(LOWER_FACE.doubt_of_names) == 0, JAW_DOUBTED, LIPS_DOUBTED)
+            changed, errors = self.lower.change(self.mouth_before, mouth)
+            expected = self._knowing(expected, self.lower_from_code, doubted, changed, errors)
         return expected, (EYES_LARGER * gaze + self.own[EXPRESSION:], EYES_LARGER**2 * errs)
 
-    def _with_upper_face(
+    def _knowing(
         self,
         expected: ExpectedChange,
-        changed: Float[np.ndarray, " name=6"],
-        errors: Float[np.ndarray, "name=6 name=6"],
+        from_code: Float[np.ndarray, "name expression=48"],
+        doubted: Float[np.ndarray, " name"],
+        changed: Float[np.ndarray, " name"],
+        errors: Float[np.ndarray, "name name"],
     ) -> ExpectedChange:
-        """What is expected once lids and brows are known to have changed so much (cm, since the portrait)."""
+        """What is expected once numbers that a code tells linearly (cm) are known to have changed so much since the
+        portrait, with the covariance of their errors and how many times that they are `doubted`."""
         rows = np.zeros((len(changed), POSE + EXPRESSION))
-        rows[:, POSE:] = self.upper_from_code
-        doubted = np.repeat([LIDS_DOUBTED, BROWS_DOUBTED], [2, len(changed) - 2])
+        rows[:, POSE:] = from_code
         sure = LANDMARKS_AGREE * rows.T @ np.linalg.inv(errors * np.outer(doubted, doubted))
         precision = expected.precision + sure @ rows
-        seen = changed + self.upper_from_code @ self.own[:EXPRESSION]
+        seen = changed + from_code @ self.own[:EXPRESSION]
         mean = np.linalg.solve(precision, expected.precision @ expected.mean + sure @ seen)
         return ExpectedChange(mean=mean, precision=precision)
 
@@ -272,16 +287,6 @@ def _misfit(
 def _iris_errors(misfit: float) -> Float[np.ndarray, "2 2"]:
     """The covariance of a gaze read off an iris: the less it fits, the less was it one."""
     return np.eye(2) * (IRIS_ERRS_RAD * (1 + (misfit / IRIS_FITS) ** 2)) ** 2
-
-
-def lids_and_brows(surface: Surface) -> Float[np.ndarray, "name=6 expression=48"]:
-    """What each expression coordinate does to what `upper_face.NAMES` tells of lids and brows (cm)."""
-    up = surface.dynamics_basis[:, :LANDMARKS, 1].astype(np.float64)
-    rows = [
-        up[:, list(upper[2:5])].mean(1) - up[:, list(lower[2:5])].mean(1)
-        for upper, lower in zip(UPPER_LIDS, LOWER_LIDS, strict=True)
-    ]
-    return np.stack([*rows, *(up[:, list(ids)].mean(1) for ids in (*INNER_BROWS, *OUTER_BROWS))])
 
 
 def _weighed(

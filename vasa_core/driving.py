@@ -22,8 +22,11 @@ from vasa_core.following import Moved
 from vasa_core.footage import Footage, stills
 from vasa_core.landmarks import cut
 from vasa_core.latents import EXPRESSION, POSE, Motion
+from vasa_core.lower_face import load_lower_face
+from vasa_core.matting import load_matting
 from vasa_core.pixel_codes import load_pixel_encoder
 from vasa_core.portrait import prepare
+from vasa_core.relief import load_relief
 from vasa_core.surface import LANDMARKS, LOWER_LIDS, LOWER_LIP, UPPER_LIDS, UPPER_LIP, Surface
 from vasa_core.upper_face import load_upper_face
 
@@ -95,10 +98,14 @@ def driver(video: Path, footage: Footage, surface: Surface) -> Closeup:
     codes = [encoder(face, (0.0, 0.0)) for face in footage.landmarks[early]]
     second = footage.seconds[early[int(np.argmin(unrest(codes, surface)))]]
     picture = next(still.picture for still in stills(video) if np.float32(still.second) == second)
-    pixels = load_pixel_encoder(assets.weights("pixels.safetensors"), surface)
-    upper = load_upper_face(assets.weights("upper_face.safetensors"), surface)
+    weights = assets.weights
+    pixels = load_pixel_encoder(weights("pixels.safetensors"), surface)
+    upper = load_upper_face(weights("upper_face.safetensors"), surface)
+    lower = load_lower_face(weights("lower_face.safetensors"), surface)
+    relief, matting = load_relief(weights("relief.safetensors")), load_matting(weights("matting.safetensors"))
     try:
-        return Closeup(prepare(picture, surface, pixels), surface, hidden=np.nan, encoder=pixels, upper=upper)
+        portrait = prepare(picture, surface, pixels, relief, matting)
+        return Closeup(portrait, surface, hidden=np.nan, encoder=pixels, upper=upper, lower=lower)
     except BadPortrait as why:
         raise BadVideo(f"the face in {video.name} cannot be followed, at {second:.1f} s: {why}") from why
 

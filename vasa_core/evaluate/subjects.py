@@ -14,19 +14,21 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from vasa_core import assets
+from vasa_core.changes import Changes
 from vasa_core.closeup import EYES_LARGER, Closeup
 from vasa_core.decoder import Decoder
 from vasa_core.evaluate import expressions, identity, pixels
 from vasa_core.evaluate.held_out import CALM, CANONICAL_SHARE, ROLES, SIZE_PX, Sitter, Truth
 from vasa_core.landmarks import CROP_PX, cut, widen_lids
 from vasa_core.latents import DYNAMICS, EXPRESSION, IDENTITY, POSE
+from vasa_core.lower_face import load_lower_face
 from vasa_core.matting import Matting, load_matting
 from vasa_core.pixel_codes import PixelEncoder, load_pixel_encoder
 from vasa_core.portrait import Portrait, prepare
 from vasa_core.refinement import FaceNetworks, load_networks
 from vasa_core.relief import Relief, load_relief
 from vasa_core.surface import LANDMARKS, Surface, load_surface
-from vasa_core.upper_face import UpperFace, load_upper_face
+from vasa_core.upper_face import load_upper_face
 from vasa_core.world.facekit import head_rotation
 
 BONES = (33, 133, 362, 263, 168, 6, 197, 195, 5, 4)
@@ -187,7 +189,7 @@ def subject(name: str, picture: UInt8[np.ndarray, "h w 3"], surface: Surface, wa
         name=name,
         portrait=portrait,
         decoder=ready_decoder(portrait, surface),
-        closeup=Closeup(portrait, surface, encoder=pixel_encoder(), upper=upper_face()),
+        closeup=Closeup(portrait, surface, encoder=pixel_encoder(), upper=upper_face(), lower=lower_face()),
         surface=surface,
         watch=watch,
     )
@@ -206,10 +208,17 @@ def pixel_encoder() -> PixelEncoder:
 
 
 @lru_cache(maxsize=1)
-def upper_face() -> UpperFace:
+def upper_face() -> Changes:
     """The closer look at eyes and brows that the second look asks; it knows none of the people who are judged."""
     surface = load_surface(assets.weights("surface.safetensors"))
     return load_upper_face(assets.weights("upper_face.safetensors"), surface)
+
+
+@lru_cache(maxsize=1)
+def lower_face() -> Changes:
+    """The closer look at jaw and lips that the second look asks; it knows none of the people who are judged."""
+    surface = load_surface(assets.weights("surface.safetensors"))
+    return load_lower_face(assets.weights("lower_face.safetensors"), surface)
 
 
 @lru_cache(maxsize=1)
