@@ -37,7 +37,7 @@ class Controls:
     emotion: str = "neutral"
     emotion_intensity: Number = 0.8
     guidance_audio: Number = 0.5
-    """lambda_A: how strictly lips and head follow the voice; at 1 the mouth opens a quarter too wide."""
+    """lambda_A: how strictly lips and head follow the voice; at 1 the mouth opens a third too wide."""
     guidance_gaze: Number = 1.0
     """lambda_g: how closely the eyes keep to an aim other than straight ahead; above 0 it costs part of a pass more."""
     steps: int = 10
