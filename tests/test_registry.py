@@ -409,6 +409,20 @@ def test_a_statement_that_names_no_picture_is_bound_to_its_first(registry, anne,
     assert at_terminal(registry, anne[10:-10, 10:-10], agreed())  # a crop of the first is the first
 
 
+def test_the_same_words_may_cover_two_photos_each_named(registry, anne, agreed):
+    photos = (anne, stranger(3))
+    ids = [at_terminal(registry, p, agreed(portrait_sha256=pixels_sha256(p))).consent_id for p in photos]
+    again = [at_terminal(registry, p, agreed(portrait_sha256=pixels_sha256(p))).consent_id for p in photos]
+    assert len(set(ids)) == 2 and again == ids
+    registry.revoke(ids[0], TERMINAL)
+    copy = np.ascontiguousarray(anne[10:-10, 10:-10])
+    for photo in (anne, copy):  # naming a copy does not bring it back
+        refused(
+            "revoked", lambda photo=photo: at_terminal(registry, photo, agreed(portrait_sha256=pixels_sha256(photo)))
+        )
+    assert at_terminal(registry, photos[1], agreed(portrait_sha256=pixels_sha256(photos[1]))).consent_id == ids[1]
+
+
 def test_a_revoked_statement_does_not_come_back_by_being_shown_again(registry, anne, agreed):
     kept = at_terminal(registry, anne, agreed()).consent_id
     registry.revoke(kept, TERMINAL)

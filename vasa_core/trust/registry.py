@@ -166,10 +166,11 @@ class Registry:
         return self.consent(consent_id)
 
     def keep_statement(self, picture: Picture, statement: Statement, basis: str) -> str:
-        """The id of the consent that a statement given at the terminal is kept as, bound to the first picture it is
-        used with."""
+        """The id of the consent that a statement given at the terminal is kept as: for the picture that it names, else
+        bound to the first picture it is used with."""
         shown = stated(statement, basis)
-        if basis == STATED and (known := self._known_statement(shown.sha256)):
+        named = None if statement.portrait_sha256 is None else picture
+        if basis == STATED and (known := self._known_statement(shown.sha256, named)):
             return known
         return self.record_statement(picture, statement, shown).id
 
@@ -253,14 +254,18 @@ class Registry:
             upload_id = connection.execute(query).scalar()
         return self.shelf.upload(upload_id) if upload_id else None
 
-    def _known_statement(self, fingerprint: str) -> str | None:
+    def _known_statement(self, fingerprint: str, named: Picture | None) -> str | None:
+        """The consent kept of what says the same; where the statement names its picture, of that photo: somebody may
+        agree in the same words to two."""
         query = (
-            select(consents.c.id)
+            select(consents)
             .join(evidence, evidence.c.consent_id == consents.c.id)
             .where(evidence.c.sha256 == fingerprint, consents.c.basis == STATED)
         )
         with self.store.reading() as connection:
-            return connection.execute(query).scalar()
+            rows = connection.execute(query).mappings().all()
+        found = [row["id"] for row in rows] if named is None else _of_photo(named, rows)
+        return found[0] if found else None
 
     # ---- live captures ---------------------------------------------------------------------------------------------
 
@@ -320,7 +325,7 @@ class Registry:
             if is_our_cast(pixels, portrait_path):
                 with self.audit.writing() as note:
                     return self._noted(granted_on_cast(purpose, pixels), asked, note)
-            candidates = self._covering(picture, pixels, asked_by, consent_id)
+            candidates = self._covering(picture, asked_by, consent_id)
             with self.audit.writing() as note:
                 record = _permitted(note.connection, candidates, self.today, purpose, language, emotions)
                 given = granted_on(record, purpose, pixels, still_live=partial(self.check_live, record.id))
@@ -359,7 +364,7 @@ class Registry:
         note("granted", asked["asked_by"], **told, consent=grant.consent_id)
         return grant
 
-    def _covering(self, picture: Picture, pixels: str, asked_by: str, consent_id: str | None) -> list[str]:
+    def _covering(self, picture: Picture, asked_by: str, consent_id: str | None) -> list[str]:
         """Ids of the consents for this very photo that `asked_by` may use, the newest first, or ConsentRefused."""
         query = select(consents).where(_usable_by(asked_by)).order_by(consents.c.recorded_at.desc())
         query = query.where(consents.c.id == consent_id) if consent_id is not None else query
@@ -367,7 +372,7 @@ class Registry:
             rows = connection.execute(query).mappings().all()
         if consent_id is not None and not rows:
             raise ConsentRefused("There is no such consent for whoever asks.", "unknown_consent")
-        found = [row["id"] for row in rows if row["pixels_sha256"] == pixels] or _copies(picture, rows)
+        found = _of_photo(picture, rows)
         if not found and consent_id is not None:
             raise ConsentRefused("The consent is for another picture; ask for one for this portrait.", "other_portrait")
         if not found:
@@ -528,6 +533,12 @@ def _likeness(picture: Picture) -> Likeness:
     from vasa_core.trust.likeness import likeness  # MediaPipe, a second: only where a stranger's face is looked at
 
     return likeness(picture)
+
+
+def _of_photo(picture: Picture, rows: Collection[Mapping[Any, Any]]) -> list[str]:
+    """Ids of the consents for this very photo, else for what it is a copy of."""
+    pixels = pixels_sha256(picture)
+    return [row["id"] for row in rows if row["pixels_sha256"] == pixels] or _copies(picture, rows)
 
 
 def _copies(picture: Picture, rows: Collection[Mapping[Any, Any]]) -> list[str]:
