@@ -382,7 +382,7 @@ def anything_in(folder) -> bool:
 
 
 def test_interrupting_leaves_nothing(tmp_path, portrait):
-    sound = write_wav(tmp_path / "long.wav", np.zeros(16_000 * 20))
+    sound = write_wav(tmp_path / "long.wav", np.zeros(16_000 * 60))
     out = tmp_path / "out"
     running = subprocess.Popen(
         [*COMMAND, "speak", str(portrait), str(sound), "-o", str(out / "v.mp4")],

@@ -194,9 +194,11 @@ def test_hair_and_shoulders_trail_and_the_face_does_not(person, decoder):
     late = decoder.pose(turned, still, np.zeros(POSE, np.float32))
     settled = decoder.pose(turned, still)
     np.testing.assert_array_equal(late.projected, settled.projected)
-    behind = np.abs(late.sheet - settled.sheet)[:, 0].reshape(49, 49)
-    assert behind[24, 24] < 0.5  # in the face
-    assert behind[42, 24] > 1  # the chest
+    cells = portrait.SHEET_CELLS
+    behind = np.abs(late.sheet - settled.sheet)[:, 0].reshape(cells + 1, cells + 1)
+    middle = cells // 2
+    assert behind[middle, middle] < 0.5  # in the face
+    assert behind[7 * cells // 8, middle] > 1  # the chest
 
 
 def test_pasting_an_unmoved_frame_back_gives_the_picture(person):
