@@ -23,7 +23,7 @@ SHOWN = np.float32(0.999)
 A, TWO, THREE, EIGHTH = (np.float32(x) for x in (-0.75, 2, 3, 0.125))
 BYTE, EIGHT, SIXTEEN, TWENTY_FOUR = (np.uint32(x) for x in (255, 8, 16, 24))
 
-LEAP_PX = 10.0
+LEAP_PX = 13.0
 """Neighbours whose places in the portrait (px of 512) are so far apart belong to different parts of the person."""
 
 PAD = 3
